@@ -1,0 +1,356 @@
+"""The raw stream's life: board, driver and capture thread through stream epochs, reconfigurations and recoveries."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from pathlib import Path
+from typing import Any
+
+import zmq
+
+from eegd.ads1299 import Ads1299
+from eegd.attach import AttachServer
+from eegd.board import Board
+from eegd.capture import LOSSES, SENDER_SLABS, Capture, EventRing, capture_counters, sender_slabs, wants_sender
+from eegd.config import Config
+from eegd.counters import Counters
+from eegd.errors import BoardError, ConfigError, EegdError
+from eegd.events import EventPublisher
+from eegd.frame import FLAGS
+from eegd.memory import priority_refused
+from eegd.outlet import Outlet, slabs_in_budget
+from eegd.reader import Reader
+from eegd.sim import open_sim_board, sim_flags
+from eegd.status import raw_description
+
+__all__ = ["Acquisition", "pool_size"]
+
+log = logging.getLogger(__name__)
+
+POLL_S = 0.002
+RETURN_S = 1.0
+"""How long conversions wait for the readers of the epoch before."""
+RECOVERY_DELAYS_S = (0.1, 0.5, 1.0, 5.0)
+RECOVERED_S = 10.0
+"""Samples for so long, and the pauses begin with the shortest again."""
+
+
+def open_board(config: Config) -> Board:
+    """The board that the configuration names. Raises ConfigError where this computer does not have what it names."""
+    cpu, n_cpus = config.daemon.cpu, os.cpu_count()
+    if cpu is not None and n_cpus is not None and cpu >= n_cpus:
+        raise ConfigError(f"[daemon] cpu = {cpu}: this computer has cores 0 to {n_cpus - 1}")
+    if config.board.kind == "sim":
+        return open_sim_board(config)
+    raise ConfigError('[board] kind = "linux": this version drives the emulated chip only')
+
+
+def frame_flags(config: Config) -> int:
+    """Flags that every frame of this configuration carries: what tells that data are not a person's."""
+    flags = sim_flags(config) if config.board.kind == "sim" else 0
+    return flags | FLAGS.get(config.board.input.replace("_", " "), 0)
+
+
+def pool_size(config: Config, virtual_clock: bool) -> tuple[int, int]:
+    """Slabs of the raw stream, and how many of them are reserved. Raises ConfigError where too few fit."""
+    n_channels, n_samples = len(config.montage.on), config.samples_per_frame
+    n_slabs = slabs_in_budget(int(config.stream.pool_mb * 1e6), n_channels, n_samples)
+    reserve = 2
+    if wants_sender(config, virtual_clock):
+        reserve += min(sender_slabs(config), max(SENDER_SLABS, n_slabs // 4))
+    if n_slabs < reserve + 8:
+        raise ConfigError(
+            f"[stream] pool_mb = {config.stream.pool_mb}: holds {n_slabs} frames of {n_channels} channels × "
+            f"{n_samples} samples; at least {reserve + 8} are needed"
+        )
+    return n_slabs, reserve
+
+
+class Acquisition:
+    """Owns the board and the raw stream. Control thread only; samples never pass through here.
+
+    on_over: called once when a replay has ended and everything of it was published.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        directory: Path,
+        context: zmq.Context[zmq.Socket[bytes]],
+        events: EventPublisher,
+        on_over: Callable[[], None],
+    ) -> None:
+        self.config = config
+        self.events = events
+        self.counters = Counters()
+        self.ring = EventRing()
+        self.capture: Capture | None = None
+        self.n_epochs = 0
+        self.without_data_ns = 0
+        """Time without data, summed over all changes of epoch."""
+        self.warnings: list[str] = []
+        self.closing = False
+        self._told = asyncio.Event()
+        self._on_over = on_over
+        self._capture_counters = capture_counters(self.counters)
+        self._changing = False
+        self._last_drdy_ns = 0
+        self._n_recoveries = 0
+        self._began_s = 0.0
+        self.board = open_board(config)
+        try:
+            self.driver = Ads1299(self.board, config.board, config.montage)
+            pool_size(config, self.board.virtual_clock)  # refuses before anybody is told that we are here
+            self.server = AttachServer(
+                "raw", directory, context, self._describe, self._on_reader, config.stream.max_readers
+            )
+        except BaseException:
+            self.board.close()
+            raise
+        for warning in self.driver.warnings:
+            self.warn(warning)
+        asyncio.get_running_loop().add_reader(self.ring, self._drain_events)
+
+    @property
+    def flags(self) -> int:
+        return frame_flags(self.config)
+
+    @property
+    def is_changing(self) -> bool:
+        """A reconfiguration or recovery is under way."""
+        return self._changing
+
+    def _describe(self) -> dict[str, object]:
+        return {**raw_description(self.config, self.flags), "virtual_clock": self.board.virtual_clock}
+
+    def warn(self, text: str) -> None:
+        """Tells the operator once, and keeps it in the status."""
+        if text not in self.warnings:
+            self.warnings.append(text)
+            log.warning("%s", text)
+
+    # ---- epochs ----
+
+    async def begin(self, n_readers: int = 0) -> None:
+        """Sets the chips up and starts the first epoch; conversions start when n readers are active."""
+        self.driver.power_up()
+        self.driver.configure()
+        await self._begin_epoch(n_readers, None)
+
+    async def _begin_epoch(self, n_readers: int, within_s: float | None) -> None:
+        outlet = self._new_outlet()
+        self.server.begin_epoch(outlet)
+        await self._await_readers(outlet, n_readers, within_s)
+        if self.closing:
+            return
+        self.driver.prepare_start()
+        self.capture = Capture(self.config, self.board, self.driver, outlet, self._capture_counters, self.ring)
+        self._began_s = time.monotonic()
+        first_ns = await self._first_drdy_ns() if self._last_drdy_ns else 0
+        gap_ns = first_ns - self._last_drdy_ns if first_ns else 0
+        self.n_epochs += 1  # together with what it cost: whoever sees the one sees the other
+        self.without_data_ns += gap_ns
+        self.events.post(
+            "epoch",
+            f"stream epoch {self.n_epochs} begins at {self.config.board.rate_sps} SPS",
+            value=self.config.board.rate_sps,
+            sample_index=0,
+            stream_epoch=outlet.stream_epoch,
+            without_data_ns=gap_ns,
+        )
+
+    async def _first_drdy_ns(self) -> int:
+        """Edge of the epoch's first sample; 0 where capture ended before it."""
+        while self.capture is not None:
+            stats = self.capture.stats()
+            if stats.first_drdy_ns or stats.state != "running":
+                return stats.first_drdy_ns
+            await asyncio.sleep(POLL_S)
+        return 0
+
+    def _new_outlet(self) -> Outlet:
+        config, virtual_clock = self.config, self.board.virtual_clock
+        n_slabs, reserve = pool_size(config, virtual_clock)
+        outlet = Outlet(
+            "raw",
+            n_slabs=n_slabs,
+            n_channels=len(config.montage.on),
+            slab_samples=config.samples_per_frame,
+            rate_sps=config.board.rate_sps,
+            flags=self.flags,
+            reserve=reserve,
+            virtual_clock=virtual_clock,
+        )
+        if not outlet.stats().locked:
+            self.warn("slabs could not be locked in memory (RLIMIT_MEMLOCK); they may be swapped out")
+        return outlet
+
+    async def _await_readers(self, outlet: Outlet, n_readers: int, within_s: float | None) -> None:
+        deadline = None if within_s is None else time.monotonic() + within_s
+        while self.server.n_active < n_readers and not self.closing:
+            if deadline is not None and time.monotonic() > deadline:
+                break
+            await asyncio.sleep(POLL_S)
+            outlet.idle()  # there is no sending thread yet: control does its work
+
+    def end_epoch(self, reason: str, text: str = "") -> None:
+        """Stops and joins the capture thread, which publishes what is left; then tells the readers."""
+        end = 0
+        if self.capture is not None:
+            self.capture.stop()
+            self.capture.join()
+            stats = self.capture.stats()
+            end = stats.sample_index
+            self._last_drdy_ns = stats.last_drdy_ns or self._last_drdy_ns
+            self.capture.free()
+            self.capture = None
+        if (outlet := self.server.outlet) is not None:
+            self.server.end_epoch(reason, text, lost_at_end=max(0, end - outlet.stats().next_sample))
+
+    # ---- changes ----
+
+    def reconfigure(self, config: Config) -> Coroutine[Any, Any, None]:
+        """Stop, write, verify, start: a new epoch. Readers are carried over. Where the chips refuse, the
+        configuration before stays in force and an event says why.
+
+        What cannot work raises ConfigError here, before anything stops; from here on no other change may begin.
+        """
+        Ads1299(self.board, config.board, config.montage)
+        pool_size(config, self.board.virtual_clock)
+        self._changing = True
+        return self._reconfigure(config)
+
+    async def _reconfigure(self, config: Config) -> None:
+        try:
+            n_readers = self.server.n_active
+            before = self.config
+            await self.wind_down(RETURN_S)
+            self.end_epoch("reconfigured")
+            try:
+                self.driver.reconfigure(config.board, config.montage)
+                self.config = config
+            except EegdError as error:
+                log.error("reconfiguration failed, the one before stays: %s", error)
+                self.events.post("reconfiguration failed", str(error))
+                await self._bring_up(before, n_readers, "reconfiguration failed")
+                return
+            await self._begin_epoch(n_readers, RETURN_S)
+        finally:
+            self._changing = False
+
+    async def wind_down(self, within_s: float) -> None:
+        """In virtual time, stops capture so that lossless readers still get the frame that waits for them."""
+        if self.capture is None or not self.board.virtual_clock:
+            return
+        self._changing = True
+        self.capture.stop(hurry=False)
+        deadline = time.monotonic() + within_s
+        while self.capture.stats().state == "running" and time.monotonic() < deadline:
+            await asyncio.sleep(POLL_S)
+
+    async def recover(self, cause: str) -> None:
+        """Sets the chips up anew after they, or the way to them, failed."""
+        try:
+            n_readers = self.server.n_active
+            self.end_epoch("restarted", cause)
+            await self._bring_up(self.config, n_readers, cause)
+        finally:
+            self._changing = False
+
+    async def _bring_up(self, config: Config, n_readers: int, cause: str) -> None:
+        """With growing pauses, until the chips work or the daemon stops."""
+        while not self.closing:
+            delay = RECOVERY_DELAYS_S[min(self._n_recoveries, len(RECOVERY_DELAYS_S) - 1)]
+            self._n_recoveries += 1
+            label = f"{cause}: the chips are set up anew in {delay:g} s"
+            self.events.post("recovery", label, value=self._n_recoveries)
+            log.warning("%s (attempt %d)", label, self._n_recoveries)
+            await asyncio.sleep(delay)
+            try:
+                self.driver = Ads1299(self.board, config.board, config.montage)
+                self.driver.power_up()
+                self.driver.configure()
+            except BoardError as error:
+                log.warning("the chips do not answer: %s", error)
+                continue
+            await self._begin_epoch(n_readers, RETURN_S)
+            return
+
+    # ---- what happens ----
+
+    def _drain_events(self) -> None:
+        self._told.set()
+        for event in self.ring.take():
+            label = f"{event.n} sample(s) lost: {event.kind}" if event.kind in LOSSES else event.kind
+            self.events.post(
+                event.kind,
+                label,
+                value=event.value,
+                sample_index=event.sample_index,
+                time_ns=event.time_ns,
+                source="capture",
+                n=event.n,
+            )
+
+    async def look(self, within_s: float) -> str | None:
+        """Waits until the capture thread has something to tell, or a while; then as `failure`."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):  # wait_for of Python 3.11 may swallow a cancellation
+                await self._told.wait()
+        self._told.clear()
+        return self._failure()
+
+    def _failure(self) -> str | None:
+        """Why the capture thread ended by itself, to be given to `recover`; None while all is well.
+
+        Looked at regularly as well as after events, since a full ring may have dropped the last one.
+        """
+        if self.capture is None or self._changing:
+            return None
+        stats = self.capture.stats()
+        if stats.priority_error is not None:
+            self.warn(priority_refused(stats.priority_error))
+        if stats.state == "replay over":
+            self.end_epoch("replay over")
+            self._on_over()
+        elif stats.state in ("stalled", "bad conversions", "board error"):
+            self._changing = True
+            return stats.state + (f" ({stats.error})" if stats.error else "")
+        elif time.monotonic() - self._began_s > RECOVERED_S:
+            self._n_recoveries = 0
+        return None
+
+    def _on_reader(self, kind: str, reader: Reader, facts: Mapping[str, Any]) -> None:
+        self.events.post(f"reader {kind}", reader.name, source="raw", pid=reader.pid, **facts)
+        told = ", ".join(f"{name} {value}" for name, value in facts.items())
+        log.info("reader %s (pid %d) %s: %s", reader.name, reader.pid, kind, told)
+
+    def watch_readers(self) -> None:
+        """Reports who missed frames since the last look. For a lossless reader that is an alarm."""
+        for reader, n_missed in self.server.new_misses():
+            alarm = reader.policy == "lossless"
+            kind = "alarm" if alarm else "reader missed"
+            label = f"{reader.name} (policy {reader.policy}, depth {reader.depth}) missed {n_missed} frame(s)"
+            self.events.post(kind, label, value=n_missed, source="raw", pid=reader.pid)
+            if alarm or reader.told_missed == n_missed:
+                log.warning("reader %s", label)
+
+    def close(self) -> None:
+        """Ends the epoch for good and gives the board back. Harmless when repeated."""
+        if self.board.closed:
+            return
+        self.closing = True
+        self.end_epoch("stopped")
+        self._drain_events()
+        asyncio.get_running_loop().remove_reader(self.ring)
+        self.server.close()
+        try:
+            self.driver.stop()
+        except BoardError as error:
+            log.warning("the chips could not be stopped: %s", error)
+        self.board.close()

@@ -1,0 +1,231 @@
+"""The capture thread of one stream epoch, as control sees it (native/capture.h)."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from eegd._native import ffi, lib
+from eegd.ads1299 import Ads1299, conversion_map
+from eegd.board import Board
+from eegd.config import Config
+from eegd.conversion import conversion_layout, sample_period_ns
+from eegd.counters import Counter, Counters
+from eegd.errors import BoardError
+from eegd.montage import Montage, locate_input
+from eegd.outlet import Outlet
+
+__all__ = [
+    "COUNTER_LABELS",
+    "LOSSES",
+    "Capture",
+    "CaptureStats",
+    "EventRing",
+    "NativeEvent",
+    "capture_counters",
+    "sender_slabs",
+]
+
+COUNTER_LABELS = (
+    "capture.conversions",
+    "capture.samples",
+    "loss.missed",
+    "loss.bad",
+    "loss.late",
+    "loss.overrun",
+    "bad.status",
+    "bad.all_00",
+    "bad.all_ff",
+    "bad.frozen",
+    "bad.spi_error",
+    "capture.discarded",
+    "capture.stalls",
+    "capture.extra_edges",
+)
+"""In the order of EEGD_COUNT_… in native/capture.h."""
+LOSSES = ("missed", "bad", "late", "overrun")
+STATES = ("running", "stopped", "replay over", "stalled", "bad conversions", "board error")
+EVENT_KINDS = {
+    lib.EEGD_EVENT_FIRST_FRAME: "first frame",
+    lib.EEGD_EVENT_LOSS_MISSED: "missed",
+    lib.EEGD_EVENT_LOSS_BAD: "bad",
+    lib.EEGD_EVENT_LOSS_LATE: "late",
+    lib.EEGD_EVENT_LOSS_OVERRUN: "overrun",
+    lib.EEGD_EVENT_STALLED: "stalled",
+    lib.EEGD_EVENT_REPLAY_OVER: "replay over",
+    lib.EEGD_EVENT_BOARD_FAILED: "board failed",
+    lib.EEGD_EVENT_CLOCK_RELOCK: "clock relocked",
+}
+
+FROZEN_RUN = 32
+MAX_BAD_RUN = 50
+"""Bad conversions in a row after which the chips are set up anew (200 ms at 250 SPS)."""
+STALL_S = 1.0
+DIRECT_PUBLISH_SPS = 2000
+"""Above this rate a sending thread of its own publishes."""
+SENDER_SLABS = 32
+SENDER_BEHIND_S = 0.1
+"""How far the sending thread may fall behind without a loss; at least SENDER_SLABS frames."""
+
+
+def capture_counters(counters: Counters) -> list[Counter]:
+    """Allocates the capture thread's counters, in the order that it expects."""
+    return [counters.allocate(label) for label in COUNTER_LABELS]
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureStats:
+    state: str
+    error: str | None
+    tid: int
+    sender_tid: int | None
+    priority_error: str | None
+    """Why real-time priority was refused."""
+    sample_index: int
+    rate_sps: float
+    """Effective, as fitted; 0 before the first edge."""
+    ppm: float
+    jitter_rms_us: float
+    late_peak_us: float
+    first_drdy_ns: int
+    """Edge of the first sample; 0 before it."""
+    last_drdy_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class NativeEvent:
+    """One event of a C thread."""
+
+    kind: str
+    sample_index: int
+    time_ns: int
+    n: int
+    value: float
+
+
+class EventRing:
+    """Events from the capture thread. `take` and `fileno` belong to the control thread."""
+
+    def __init__(self, capacity: int = 64) -> None:
+        self.pointer: Any = ffi.gc(lib.eegd_events_new(capacity), lib.eegd_events_free)
+        self._batch = ffi.new("struct eegd_event[]", capacity)
+
+    def fileno(self) -> int:
+        return int(lib.eegd_events_fd(self.pointer))
+
+    def take(self) -> list[NativeEvent]:
+        """What was posted since the last call, oldest first."""
+        events = []
+        for raw in self._batch[0 : lib.eegd_events_take(self.pointer, self._batch, len(self._batch))]:
+            kind = EVENT_KINDS.get(raw.kind, f"event {raw.kind}")
+            events.append(NativeEvent(kind, raw.sample_index, raw.time_ns, raw.a, raw.value))
+        return events
+
+    def stats(self) -> dict[str, int]:
+        raw = ffi.new("struct eegd_ring_stats *")
+        lib.eegd_events_stats(self.pointer, raw)
+        return {name: int(getattr(raw, name)) for name in ("posted", "taken", "dropped", "depth", "peak", "capacity")}
+
+
+def wants_sender(config: Config, virtual_clock: bool) -> bool:
+    """Whether a thread of its own publishes: high rates, or more readers than capture should serve itself."""
+    many = config.stream.max_readers > config.stream.direct_publish_readers
+    return (config.board.rate_sps > DIRECT_PUBLISH_SPS or many) and not virtual_clock
+
+
+def sender_slabs(config: Config) -> int:
+    """Slabs that may lie between capture and sender: enough for a sender that was not scheduled for a while."""
+    frames_per_s = config.board.rate_sps / config.samples_per_frame
+    return max(SENDER_SLABS, round(SENDER_BEHIND_S * frames_per_s))
+
+
+class Capture:
+    """Starts conversions and captures them into an outlet. Control thread only; the board is the capture thread's
+    until `join` has returned."""
+
+    def __init__(
+        self,
+        config: Config,
+        board: Board,
+        driver: Ads1299,
+        outlet: Outlet,
+        counters: list[Counter],
+        ring: EventRing,
+    ) -> None:
+        native = ffi.new("struct eegd_capture_config *")
+        layout = conversion_layout(config.board, config.montage)
+        self._map = conversion_map(layout)
+        native.board, native.outlet, native.events = board.pointer, outlet.pointer, ring.pointer
+        for index, counter in enumerate(counters):
+            native.counters[index] = counter.pointer
+        native.map = self._map[0]
+        native.n_transfers = len(layout.transfers)
+        for index, (cs, n_bytes) in enumerate(layout.transfers):
+            native.transfer_cs[index], native.transfer_bytes[index] = cs, n_bytes
+        start = driver.start_sequence
+        native.start_command = 0 if start.uses_start_line else start.start_bytes[0][1][0]
+        native.n_start_cs = len(start.start_bytes)
+        for index, (cs, _) in enumerate(start.start_bytes):
+            native.start_cs[index] = cs
+        native.sclk_hz, native.register_sclk_hz = config.board.sclk_hz, config.board.register_sclk_hz
+        native.frame_samples = config.samples_per_frame
+        native.period_ns = sample_period_ns(config.board)
+        native.tclk_ns = 1e9 / config.board.fclk_hz
+        native.edge_latency_ns = config.board.edge_latency_ns
+        native.stall_ns = int(max(STALL_S * 1e9, 8 * native.period_ns))
+        native.discard = config.board.discard
+        # A recording may stand still, as in its padding; live inputs have noise.
+        native.frozen_run = 0 if config.replay.file is not None else FROZEN_RUN
+        native.max_bad_run = MAX_BAD_RUN
+        native.flags = outlet.flags
+        self._fill_lead_off(native, config, config.montage)
+        native.use_sender = wants_sender(config, board.virtual_clock)
+        native.priority = config.daemon.rt_priority if not board.virtual_clock else 0
+        native.cpu = -1 if config.daemon.cpu is None else config.daemon.cpu
+        error = ffi.new("int *")
+        self._pointer: Any = lib.eegd_capture_start(native, error)
+        if not self._pointer:
+            raise BoardError(f"capture does not start: {os.strerror(-error[0])}")
+        self._outlet = outlet
+
+    @staticmethod
+    def _fill_lead_off(native: Any, config: Config, montage: Montage) -> None:
+        """Status word: 1100, eight bits for P, eight for N, four of GPIO (SBAS499C 9.4.4.2)."""
+        for index, channel in enumerate(montage.on):
+            chip, own_input = locate_input(config.board.chips, channel.input)
+            native.lead_off_chip[index] = chip
+            native.lead_off_mask[index] = (1 << 11 + own_input | 1 << 3 + own_input) if channel.lead_off else 0
+
+    def stop(self, hurry: bool = True) -> None:
+        """Asks the thread to end; in a hurry, a wait in virtual time for lossless readers ends too."""
+        lib.eegd_capture_stop(self._pointer)
+        if hurry:  # only now, or frames would go past lossless readers until the thread hears of the end
+            self._outlet.hurry()
+
+    def join(self) -> None:
+        """Returns when the thread has published its last frame and ended. The board is the caller's again."""
+        lib.eegd_capture_join(self._pointer)
+
+    def stats(self) -> CaptureStats:
+        raw = ffi.new("struct eegd_capture_stats *")
+        lib.eegd_capture_stats(self._pointer, raw)
+        return CaptureStats(
+            state=STATES[raw.state],
+            error=os.strerror(-raw.error) if raw.error else None,
+            tid=raw.tid,
+            sender_tid=raw.sender_tid or None,
+            priority_error=os.strerror(-raw.priority_error) if raw.priority_error else None,
+            sample_index=raw.sample_index,
+            rate_sps=raw.rate_sps,
+            ppm=raw.ppm,
+            jitter_rms_us=raw.jitter_rms_ns / 1000,
+            late_peak_us=raw.late_peak_ns / 1000,
+            first_drdy_ns=raw.first_drdy_ns,
+            last_drdy_ns=raw.last_drdy_ns,
+        )
+
+    def free(self) -> None:
+        if self._pointer:
+            lib.eegd_capture_free(self._pointer)
+            self._pointer = None

@@ -1,0 +1,106 @@
+"""Changes to a running daemon: what changed, and what it cost in time without data."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from eegd.cli.common import OK
+from eegd.cli.text import duration
+from eegd.client import Client
+from eegd.counters import CounterReader
+from eegd.errors import DaemonNotRunning, EegdError, StreamLost
+from eegd.runtime_dir import CONTROL_SOCKET
+from eegd.status import summary_line
+
+__all__ = ["change", "stop"]
+
+EPOCH_TIMEOUT_S = 15.0
+STOP_TIMEOUT_S = 15.0
+POLL_S = 0.02
+
+
+def change(client: Client, operation: str, **arguments: object) -> int:
+    """Asks for a change, waits until it holds, and says what it did. Raises EegdError with the daemon's reason."""
+    without_data_ns = client.ask("status")["status"]["without_data_ns"]
+    before = client.ask("info")["stream"]
+    answer = client.ask(operation, 10.0, **arguments)
+    gap_ns = None
+    if answer["new_epoch"]:
+        gap_ns = _await_epoch(client, answer["epochs"], without_data_ns)
+    after = client.ask("info")["stream"]
+    for key in answer["changed"]:
+        was, now = value_of_key(before, key), value_of_key(after, key)
+        told = was != now and None not in (was, now)
+        print(f"{key}: {_shown(was)} → {_shown(now)}" if told else f"{key}: changed")
+    for key in answer.get("needs_restart", ()):
+        print(f"{key}: changed in the file, but needs a restart of the daemon")
+    if not answer["changed"] and not answer.get("needs_restart"):
+        print("nothing to change")
+    if gap_ns is not None:
+        print(f"new stream epoch after {duration(gap_ns / 1e9)} without data")
+    return OK
+
+
+def _await_epoch(client: Client, n_epochs: int, without_data_ns: int) -> int:
+    """Time without data, in ns."""
+    deadline = time.monotonic() + EPOCH_TIMEOUT_S
+    while time.monotonic() < deadline:
+        try:
+            status = client.ask("status")["status"]
+        except (DaemonNotRunning, StreamLost):
+            raise EegdError("the daemon ended while it was being reconfigured; see its log") from None
+        if status["epochs"] > n_epochs:
+            return int(status["without_data_ns"] - without_data_ns)
+        time.sleep(POLL_S)
+    raise EegdError(f"no new stream epoch within {EPOCH_TIMEOUT_S:g} s; see `eegctl status` and the daemon's log")
+
+
+def value_of_key(description: Mapping[str, Any], key: str) -> object:
+    """What a stream's description says about a configuration key, as far as it does."""
+    table, _, name = key.partition(".")
+    if table == "stream":
+        return f"{description.get('frame_samples')} samples"
+    if table == "montage" and name.startswith("channel."):
+        label, _, field = name.removeprefix("channel.").rpartition(".")
+        rows = [row for row in description.get("channels", ()) if row.get("label") == label]
+        return rows[0].get(field) if rows else None
+    return description.get(name)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def stop(client: Client) -> int:
+    """Stops the daemon, waits for its end and says its totals, which outlive it in the counters' memory."""
+    pid = int(client.ask("info")["pid"])
+    fd = client.counters_fd()
+    with CounterReader(fd) as counters:
+        os.close(fd)
+        client.ask("stop")
+        _await_end(client, pid)
+        print(summary_line(counters.values()))
+    return OK
+
+
+def _await_end(client: Client, pid: int) -> None:
+    with contextlib.suppress(OSError):  # gone already, or in another pid namespace
+        pidfd = os.pidfd_open(pid)
+        try:
+            if select.select([pidfd], [], [], STOP_TIMEOUT_S)[0]:
+                return
+        finally:
+            os.close(pidfd)
+        raise EegdError(f"process {pid} has not ended within {STOP_TIMEOUT_S:g} s")
+    deadline = time.monotonic() + STOP_TIMEOUT_S
+    while (client.directory / CONTROL_SOCKET).exists():
+        if time.monotonic() > deadline:
+            raise EegdError(f"the daemon has not ended within {STOP_TIMEOUT_S:g} s")
+        time.sleep(POLL_S)

@@ -1,0 +1,248 @@
+"""The command `eegctl`: looks at a running daemon, and changes it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from eegd import __version__
+from eegd.cli.common import (
+    CANNOT_START,
+    FAILED,
+    OK,
+    USAGE,
+    Stopper,
+    add_runtime_dir,
+    fail,
+    need_rich,
+    positive_seconds,
+    write_stdout,
+)
+from eegd.client import Client, connect
+from eegd.errors import DaemonNotRunning, EegdError, StreamLost
+
+__all__ = ["build_parser", "main"]
+
+EXAMPLES = """examples:
+  eegctl status                       rate, losses, pool, readers, plugins
+  eegctl view                         live traces and band powers
+  eegctl tail --channels Oz,Pz        two channels as sparklines
+  eegctl tail bandpower --numbers --frames 10
+  eegctl events --follow
+  eegctl board rate=500               stops, writes, verifies, starts again
+  eegctl channel Oz gain=12
+
+exit codes: 0 done, 1 refused by the daemon, 2 usage, 3 no daemon
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line, for parsing and for completion."""
+    parser = argparse.ArgumentParser(
+        prog="eegctl",
+        description="Looks at a running eegd, and changes it.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"eegctl {__version__}")
+    add_runtime_dir(parser)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    def command(name: str, function: Callable[[Client, argparse.Namespace], int], text: str, **more: Any) -> Any:
+        sub = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", **more)
+        add_runtime_dir(sub, argparse.SUPPRESS)
+        sub.set_defaults(function=function)
+        return sub
+
+    status = command("status", _status, "rate, losses by cause, pool, readers and plugins")
+    status.add_argument("--json", action="store_true", help="the whole report as JSON")
+    status.add_argument("--watch", metavar="S", type=positive_seconds, help="again every S seconds")
+
+    view = command("view", _view, "live traces and band powers; one line a second without a terminal")
+    view.add_argument("--seconds", metavar="N", type=positive_seconds, help="end by itself")
+
+    tail = command("tail", _tail, "a stream as text: sparklines with their peak-to-peak span, or numbers")
+    tail.add_argument("stream", nargs="?", default="raw", metavar="STREAM", help="default: raw")
+    tail.add_argument("--channels", metavar="A,B", type=_labels, help="only these labels, in this order")
+    tail.add_argument("--numbers", action="store_true", help="the last sample of each line's span, with units")
+    tail.add_argument(
+        "--every", metavar="S", type=_span, help="a line per S seconds; 0: per frame, as with --frames (else 0.5)"
+    )
+    tail.add_argument("--frames", metavar="N", type=_positive, help="end after N frames")
+    tail.add_argument("--seconds", metavar="S", type=positive_seconds, help="end after S seconds of samples")
+    tail.add_argument("--json", action="store_true", help="each frame whole, one JSON object per line")
+
+    events = command("events", _events, "losses, epochs, readers coming and going")
+    events.add_argument("-f", "--follow", action="store_true", help="go on as they happen")
+    events.add_argument("--kind", metavar="K", help="only this kind, such as overrun or epoch")
+    events.add_argument("--json", action="store_true", help="one JSON object per line")
+
+    board = command("board", _board, "change the board: stop, write, verify, start, new epoch")
+    board.add_argument("settings", nargs="+", metavar="NAME=VALUE", type=_setting, help="such as rate=500")
+    channel = command("channel", _channel, "change one channel")
+    channel.add_argument("label", metavar="LABEL")
+    channel.add_argument("settings", nargs="+", metavar="NAME=VALUE", type=_setting, help="such as gain=12")
+
+    command("reload", _reload, "read the configuration file again")
+    command("stop", _stop, "stop the daemon and wait for its end")
+    streams = command("streams", _streams, "the streams that can be opened now")
+    streams.add_argument("--json", action="store_true")
+    info = command("info", _info, "the montage: channels, inputs, gains, reference")
+    info.add_argument("--json", action="store_true")
+    return parser
+
+
+def _span(text: str) -> float:
+    return 0.0 if float(text) == 0 else positive_seconds(text)
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text}: 1 or more")
+    return number
+
+
+def _labels(text: str) -> list[str]:
+    return [label.strip() for label in text.split(",") if label.strip()]
+
+
+def _setting(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name or not value:
+        raise argparse.ArgumentTypeError(f"{text!r}: NAME=VALUE, such as rate=500")
+    return name, value
+
+
+# ---- looking ----
+
+
+def _status(client: Client, args: argparse.Namespace) -> int:
+    if not args.json:
+        need_rich("eegctl status without --json")
+    if args.watch is None:
+        _show_status(client, args.json, indent=2)
+        return OK
+    with Stopper() as stopper:
+        while not stopper.stopped:
+            if not args.json and sys.stdout.isatty():
+                print("\x1b[H\x1b[2J", end="")
+            _show_status(client, args.json, indent=None)
+            stopper.wait(args.watch)
+    return OK
+
+
+def _show_status(client: Client, as_json: bool, indent: int | None) -> None:
+    status = client.ask("status")["status"]
+    if as_json:
+        print(json.dumps(status, indent=indent, ensure_ascii=False), flush=True)
+    else:
+        from eegd.cli.tables import console, status_view
+
+        console().print(status_view(status))
+
+
+def _view(client: Client, args: argparse.Namespace) -> int:
+    need_rich("eegctl view")
+    from eegd.cli.view import watch
+
+    with Stopper() as stopper:
+        ended = watch(client, stopper, args.seconds, "Ctrl-C leaves the view; the daemon goes on")
+    if ended:
+        print(f"stream raw ended: {ended}")
+    return OK
+
+
+def _tail(client: Client, args: argparse.Namespace) -> int:
+    from eegd.cli.tail import tail
+
+    there = client.streams()
+    if args.stream not in there:
+        raise EegdError(f"no stream {args.stream!r}; there are {', '.join(there) or 'none'}")
+    return tail(client, args)
+
+
+def _events(client: Client, args: argparse.Namespace) -> int:
+    from eegd.cli.follow import show_events
+
+    return show_events(client, args)
+
+
+def _streams(client: Client, args: argparse.Namespace) -> int:
+    if not args.json:
+        need_rich("eegctl streams without --json")
+    infos = [client.describe(name) for name in client.streams()]
+    if args.json:
+        print(json.dumps([info.description for info in infos], indent=2, ensure_ascii=False))
+        return OK
+    from eegd.cli.tables import console, streams_view
+
+    console().print(streams_view(infos))
+    return OK
+
+
+def _info(client: Client, args: argparse.Namespace) -> int:
+    if not args.json:
+        need_rich("eegctl info without --json")
+    info = client.info
+    if args.json:
+        print(json.dumps(info.description, indent=2, ensure_ascii=False))
+        return OK
+    from eegd.cli.tables import console, info_view
+
+    console().print(info_view(info))
+    return OK
+
+
+# ---- changing ----
+
+
+def _board(client: Client, args: argparse.Namespace) -> int:
+    from eegd.cli.change import change
+
+    return change(client, "board", settings=dict(args.settings))
+
+
+def _channel(client: Client, args: argparse.Namespace) -> int:
+    from eegd.cli.change import change
+
+    return change(client, "channel", label=args.label, settings=dict(args.settings))
+
+
+def _reload(client: Client, args: argparse.Namespace) -> int:
+    from eegd.cli.change import change
+
+    return change(client, "reload")
+
+
+def _stop(client: Client, args: argparse.Namespace) -> int:
+    from eegd.cli.change import stop
+
+    return stop(client)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit code."""
+    args = build_parser().parse_args(argv)
+
+    def work() -> int:
+        with connect(args.runtime_dir) as client:
+            return int(args.function(client, args))
+
+    try:
+        return write_stdout(work)
+    except (DaemonNotRunning, StreamLost) as error:
+        return fail("eegctl", error, CANNOT_START)
+    except (KeyError, ValueError) as error:
+        return fail("eegctl", error.args[0] if error.args else error, USAGE)
+    except EegdError as error:
+        return fail("eegctl", error, FAILED)
+    except KeyboardInterrupt:
+        return OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,147 @@
+"""`eegd.connect()`: the way into the local daemon for an analysis program."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from eegd.errors import DaemonNotRunning, EegdError, ProtocolError, StreamLost
+from eegd.events import subscribed
+from eegd.frame import StreamInfo
+from eegd.inlet import AttachRequest, describe_stream
+from eegd.packet import decode_packet, reason_of, receive_packet, send_packet
+from eegd.runtime_dir import CONTROL_SOCKET, find_dir
+from eegd.stream import Stream
+
+__all__ = ["Client", "connect"]
+
+
+def connect(runtime_dir: str | Path | None = None) -> Client:
+    """Connects to the local daemon: in `runtime_dir`, else EEGD_RUNTIME_DIR, else this user's own, else the system's.
+
+    Raises DaemonNotRunning.
+    """
+    directory = Path(runtime_dir) if runtime_dir is not None else find_dir()
+    client = Client(directory)
+    client.ask("info")
+    return client
+
+
+class Client:
+    """A connection to one daemon's runtime directory. Nothing stays open but the streams that you open.
+
+    Threads: any, one call at a time.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._streams: list[Stream] = []
+
+    @property
+    def info(self) -> StreamInfo:
+        """Channels, labels, gains, rate, units and montage of the raw stream, as they are now."""
+        return describe_stream(self.directory, "raw")
+
+    def streams(self) -> list[str]:
+        """Names of the streams that can be opened now."""
+        return sorted(path.name.removesuffix(".stream") for path in self.directory.glob("*.stream"))
+
+    def describe(self, stream: str) -> StreamInfo:
+        return describe_stream(self.directory, stream)
+
+    def open(
+        self,
+        stream: str = "raw",
+        *,
+        policy: str = "queue",
+        depth: int | None = None,
+        seconds: float | None = None,
+        lane: str = "zeromq",
+        timeout: float | None = None,
+        name: str | None = None,
+    ) -> Stream:
+        """Attaches to a stream. depth: credit in frames, or `seconds`; half a second where neither is given.
+
+        timeout: seconds that taking a frame waits (None: without limit). name: shown in the daemon's status.
+        Raises AttachRefused with the writer's reason, DaemonNotRunning, ProtocolError, ValueError.
+        """
+        request = AttachRequest(
+            stream,
+            self.directory,
+            name or _program_name(),
+            policy=policy,
+            lane=lane,
+            depth=depth,
+            depth_s=seconds,
+        )
+        opened = Stream(request, timeout)
+        self._streams = [stream for stream in self._streams if not stream.closed]
+        self._streams.append(opened)
+        return opened
+
+    def ask(self, operation: str, timeout: float = 10.0, **arguments: object) -> dict[str, Any]:
+        """One request to the daemon's control socket, and its answer. Raises EegdError with the daemon's reason."""
+        packet, fds = self._exchange({"op": operation, **arguments}, 0, timeout)
+        assert not fds
+        return packet
+
+    def counters_fd(self) -> int:
+        """The memfd of the daemon's counters (see eegd.counters.CounterReader); the caller closes it."""
+        _, fds = self._exchange({"op": "counters"}, 1, 10.0)
+        return fds[0]
+
+    def _exchange(self, request: dict[str, object], n_fds: int, timeout: float) -> tuple[dict[str, Any], list[int]]:
+        path = self.directory / CONTROL_SOCKET
+        with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)) as connection:
+            connection.settimeout(timeout)
+            try:
+                connection.connect(str(path))
+                send_packet(connection, request)
+                received = receive_packet(connection, n_fds)
+            except TimeoutError:
+                raise StreamLost(f"{path}: no answer to {request['op']!r} within {timeout:g} s") from None
+            except OSError as error:
+                if isinstance(error, PermissionError):
+                    raise DaemonNotRunning(f"{path}: only the daemon's user and group may connect") from None
+                raise DaemonNotRunning(f"{path}: {error.strerror}; is the daemon running?") from None
+        if received is None:
+            raise StreamLost(f"{path}: the daemon closed the connection")
+        packet, fds = received
+        if packet.get("ok") is not True:
+            for fd in fds:
+                os.close(fd)
+            raise EegdError(reason_of(packet, "the daemon refused without a reason"))
+        if len(fds) != n_fds:
+            raise ProtocolError(f"{path}: {len(fds)} descriptors, wanted {n_fds}")
+        return packet, fds
+
+    def events(self, timeout: float | None = None) -> Iterator[dict[str, Any]]:
+        """Events as they happen: dicts with kind, label, time_ns, sample_index and more. Ends at a timeout (s).
+
+        Raises ProtocolError for what is no event.
+        """
+        with subscribed(self.directory) as subscriber:
+            while subscriber.poll(None if timeout is None else int(timeout * 1000)):
+                yield decode_packet(subscriber.recv())
+
+    def close(self) -> None:
+        """Closes every stream opened here."""
+        for stream in self._streams:
+            stream.close()
+        self._streams.clear()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _program_name() -> str:
+    stem = Path(sys.argv[0]).stem
+    return "python" if stem in ("", "-c", "-") else stem

@@ -1,0 +1,273 @@
+"""Configuration: one TOML file becomes frozen dataclasses, or a ConfigError that names all that is wrong.
+
+The tables stand in the order in which data flow. Each key's rule and sentence are in its field.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import stat
+import tomllib
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from eegd.errors import ConfigError
+from eegd.montage import Montage, read_montage
+from eegd.schema import (
+    Problems,
+    is_plain_value,
+    joined,
+    keys_of,
+    near,
+    read_table,
+    table_lines,
+    toml_value,
+)
+from eegd.settings import (
+    MAX_FRAME_SAMPLES,
+    PARAM,
+    PLUGIN,
+    PLUGIN_SAYS,
+    RATES_SPS,
+    BoardConfig,
+    DaemonConfig,
+    PluginsConfig,
+    ReplayConfig,
+    SimConfig,
+    StreamConfig,
+)
+from eegd.wiring import check_board, check_montage
+
+__all__ = [
+    "MAX_FRAME_SAMPLES",
+    "RATES_SPS",
+    "TABLES",
+    "BoardConfig",
+    "Config",
+    "DaemonConfig",
+    "PluginsConfig",
+    "ReplayConfig",
+    "SimConfig",
+    "StreamConfig",
+    "effective_toml",
+    "load_config",
+    "override",
+    "parse_config",
+    "rebuilt",
+    "tree_of",
+]
+
+DEFAULTS_NAME = "built-in defaults"
+MAX_FILE_BYTES = 1 << 16
+MAX_LINE_LENGTH = 4096
+"""Bounds the parser's time, which grows with the square of a dotted key."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """All of it. Made by load_config and parse_config only. Immutable; synchronization: none required."""
+
+    path: str | None = field(default=None, compare=False)
+    """The file it came from, for messages."""
+    board: BoardConfig
+    sim: SimConfig
+    replay: ReplayConfig
+    montage: Montage
+    stream: StreamConfig
+    plugins: PluginsConfig
+    daemon: DaemonConfig
+
+    @property
+    def samples_per_frame(self) -> int:
+        """Frame length of the raw stream."""
+        return self.stream.samples_per_frame(self.board.rate_sps)
+
+
+TABLES: dict[str, type] = {
+    "board": BoardConfig,
+    "sim": SimConfig,
+    "replay": ReplayConfig,
+    "montage": Montage,
+    "stream": StreamConfig,
+    "plugins": PluginsConfig,
+    "daemon": DaemonConfig,
+}
+
+
+def load_config(path: str | os.PathLike[str] | None, overrides: Mapping[str, object] | None = None) -> Config:
+    """Reads a file, or the defaults when there is none. `overrides`, such as {"board.rate_sps": 500}, win;
+    None among them means not given."""
+    if path is None:
+        return dataclasses.replace(parse_config("", DEFAULTS_NAME, overrides), path=None)
+    return parse_config(_read_text(os.fspath(path)), os.fspath(path), overrides)
+
+
+def _read_text(path: str) -> str:
+    try:
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise ConfigError(f"{path}: not a regular file")
+            data = file.read(MAX_FILE_BYTES + 1)
+    except IsADirectoryError:
+        raise ConfigError(f"{path}: a directory, not a file") from None
+    except (OSError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise ConfigError(f"{path}: cannot be read: {reason}") from None
+    if len(data) > MAX_FILE_BYTES:
+        raise ConfigError(f"{path}: longer than {MAX_FILE_BYTES // 1024} KiB; this is no configuration file")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigError(f"{path}: line {line}: not UTF-8 text (byte 0x{data[error.start]:02X})") from None
+
+
+def parse_config(text: str, name: str, overrides: Mapping[str, object] | None = None) -> Config:
+    """As load_config, from text; `name` stands for the file in messages."""
+    for number, line in enumerate(text.split("\n"), start=1):
+        if len(line) > MAX_LINE_LENGTH:
+            raise ConfigError(f"{name}: line {number}: longer than {MAX_LINE_LENGTH} characters")
+    try:
+        tree = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        reason, _, place = str(error).removesuffix(")").rpartition(" (at ")
+        raise ConfigError(f"{name}: {place}: {reason}" if reason else f"{name}: {error}") from None
+    except (ValueError, RecursionError):
+        raise ConfigError(f"{name}: nested too deep, or a number too long") from None
+    given = {path: value for path, value in (overrides or {}).items() if value is not None}
+    override(tree, given)
+    return _build(tree, name, given)
+
+
+def override(tree: dict[str, Any], given: Mapping[str, object]) -> None:
+    """Puts values with dotted names into a tree as of a file."""
+    for path, value in given.items():
+        *tables, name = path.split(".")
+        table: Any = tree
+        for step in tables:
+            table = table.setdefault(step, {}) if isinstance(table, dict) else None
+        if isinstance(table, dict):  # else reported as no table when the tree is read
+            table[name] = os.fspath(value) if isinstance(value, os.PathLike) else value
+    lengths = given.keys() & {"stream.frame_ms", "stream.frame_samples"}
+    if len(lengths) == 1 and isinstance(tree["stream"], dict):
+        tree["stream"].pop("frame_samples" if "stream.frame_ms" in lengths else "frame_ms", None)
+
+
+def _build(tree: dict[str, Any], name: str, overridden: Mapping[str, object]) -> Config:
+    problems = Problems(name, overridden)
+    _check_tables(tree, problems)
+
+    def values(table: str) -> dict[str, Any]:
+        return read_table(keys_of(TABLES[table]), table, tree.get(table, {}), problems)
+
+    board = BoardConfig(**values("board"))
+    config = Config(
+        path=name,
+        board=board,
+        sim=SimConfig(**values("sim")),
+        replay=ReplayConfig(**values("replay")),
+        montage=read_montage(tree.get("montage", {}), board.chips, problems),
+        stream=_read_stream(values("stream"), problems),
+        plugins=_read_plugins(tree.get("plugins", {}), problems),
+        daemon=DaemonConfig(**values("daemon")),
+    )
+    problems.stop()
+    check_board(board, problems)
+    check_montage(config.montage, board, problems)
+    _check_replay(config, problems)
+    _check_frame(config, problems)
+    problems.stop()
+    return config
+
+
+def _check_tables(tree: dict[str, Any], problems: Problems) -> None:
+    for name, value in tree.items():
+        if name in TABLES or problems.full:
+            continue
+        if isinstance(value, dict):
+            problems.add(name, "", f"unknown table; {near(name, TABLES)}")
+            continue
+        homes = [f"[{table}]" for table, cls in TABLES.items() if name in keys_of(cls)]
+        hint = f"belongs below {joined(homes)}" if homes else near(name, TABLES)
+        problems.add("", name, f"outside any table; {hint}", value)
+
+
+def _read_stream(values: dict[str, Any], problems: Problems) -> StreamConfig:
+    if "frame_samples" in values:
+        if "frame_ms" in values:
+            problems.add("stream", "frame_samples", "give frame_ms or frame_samples, not both", values["frame_samples"])
+        values["frame_ms"] = None
+    return StreamConfig(**values)
+
+
+def _read_plugins(tree: object, problems: Problems) -> PluginsConfig:
+    keys = keys_of(PluginsConfig)
+    items = tree.items() if isinstance(tree, dict) else ()
+    tables = {name: table for name, table in items if isinstance(table, dict) and name not in keys}
+    values = read_table(keys, "plugins", tree, problems, elsewhere=tables)
+    for name, count in Counter(values.get("run", ())).items():
+        if count > 1:
+            problems.add("plugins", "run", f"{name} is named {count} times")
+    for name, params in tables.items():
+        if not re.fullmatch(PLUGIN, name):
+            problems.add("plugins", name, f"no plugin's name: {PLUGIN_SAYS}")
+        for param, value in params.items():
+            if not re.fullmatch(PARAM, param):
+                problems.add(f"plugins.{name}", param, "no parameter's name: letters, digits, _ and -", value)
+            elif not is_plain_value(value):
+                text = "a finite number, a text, true, false, or a list of these"
+                problems.add(f"plugins.{name}", param, text, value)
+    return PluginsConfig(**values, params=tables)
+
+
+def _check_replay(config: Config, problems: Problems) -> None:
+    file = config.replay.file
+    if file is not None and config.board.kind != "sim":
+        text = 'a recording is played through the emulated chip: [board] kind = "sim"'
+        problems.add("replay", "file", text, file)
+
+
+def _check_frame(config: Config, problems: Problems) -> None:
+    length, rate = config.samples_per_frame, config.board.rate_sps
+    if length > MAX_FRAME_SAMPLES:
+        most = f"{MAX_FRAME_SAMPLES}, {MAX_FRAME_SAMPLES * 1000 / rate:g} ms"
+        text = f"{length} samples at {rate} SPS; a frame holds at most {most} at this rate"
+        problems.add("stream", "frame_ms", text, config.stream.frame_ms)
+
+
+def effective_toml(config: Config) -> str:
+    """The whole configuration as a file that reads back to an equal one."""
+    lines = []
+    for table in TABLES:
+        lines += table_lines(getattr(config, table), f"[{table}]")
+        if table == "montage":
+            for channel in config.montage.channels:
+                lines += ["", *table_lines(channel, "[[montage.channel]]")]
+        if table == "plugins":
+            for name, params in config.plugins.params.items():
+                lines += ["", f"[plugins.{name}]"]
+                lines += [f"{param} = {toml_value(value)}" for param, value in params.items()]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def tree_of(config: Config) -> dict[str, Any]:
+    """What effective_toml would read back as, for a changed configuration to be checked like a file."""
+    tree: dict[str, Any] = {table: _values(getattr(config, table)) for table in TABLES}
+    tree["montage"]["channel"] = [_values(channel) for channel in config.montage.channels]
+    tree["plugins"].update({name: dict(params) for name, params in config.plugins.params.items()})
+    return tree
+
+
+def _values(table: Any) -> dict[str, Any]:
+    values = {name: getattr(table, name) for name in keys_of(type(table))}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def rebuilt(config: Config, tree: dict[str, Any], given: Mapping[str, object]) -> Config:
+    """What a changed tree of this configuration makes; `given` is what came from the command line."""
+    return dataclasses.replace(_build(tree, config.path or DEFAULTS_NAME, given), path=config.path)

@@ -1,0 +1,55 @@
+"""Memory and scheduling of the process: what may be locked, and which threads may be real-time."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import threading
+from typing import Any
+
+import zmq
+
+__all__ = ["io_thread_priority", "lock_memory", "priority_refused"]
+
+MCL_CURRENT, MCL_FUTURE = 1, 2
+
+
+def lock_memory() -> list[str]:
+    """Keeps the process in memory where the limit is unlimited; returns warnings.
+
+    Under a finite limit later allocations of Python would fail, so only the segments are locked there, one by one.
+    """
+    soft, _ = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    if soft != resource.RLIM_INFINITY:
+        return []
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.mlockall(MCL_CURRENT | MCL_FUTURE) < 0:
+        return [f"mlockall: {os.strerror(ctypes.get_errno())}"]
+    return []
+
+
+def priority_refused(reason: str) -> str:
+    """What the operator is told where a thread stays an ordinary one."""
+    return f"real-time priority refused ({reason}): latencies depend on other programs"
+
+
+def io_thread_priority(context: zmq.Context[Any], priority: int) -> list[str]:
+    """FIFO for the context's I/O thread, tried in a thread of our own first: libzmq ends the process when refused."""
+    if priority <= 0:
+        return []
+    refused: list[str] = []
+
+    def attempt() -> None:
+        try:
+            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority))
+        except OSError as error:
+            refused.append(priority_refused(error.strerror or str(error)))
+
+    trial = threading.Thread(target=attempt)
+    trial.start()
+    trial.join()
+    if not refused:
+        context.set(zmq.THREAD_SCHED_POLICY, os.SCHED_FIFO)
+        context.set(zmq.THREAD_PRIORITY, priority)
+    return refused

@@ -1,0 +1,260 @@
+"""What a plugin writes: one epoch of its stream, each frame with the truth about the input that it came from."""
+
+from __future__ import annotations
+
+import json
+import math
+import threading
+from collections.abc import Mapping
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eegd._native import ffi, lib
+from eegd.errors import PluginError
+from eegd.frame import FLAGS, Frame, StreamInfo
+from eegd.outlet import Outlet, slabs_in_budget
+from eegd.params import declared_params
+from eegd.plugin import Given, Outputs, Plugin, Result
+
+__all__ = ["Output", "Trail", "output_description"]
+
+NOT_A_PERSON = lib.EEGD_FLAG_NOT_A_PERSON
+CARRIED_FLAGS = NOT_A_PERSON | lib.EEGD_FLAG_UPSTREAM_LOSS
+POOL_BYTES = 16_000_000
+POOL_S = 32.0
+"""Slabs for 63 readers with the default credit of half a second, where the budget carries them."""
+LEAST_SLABS = 512
+INHERITED = ("clock", "virtual_clock", "reference", "ground", "scheme", "mains_hz", "wiring", "edge_latency_ns")
+NO_CODES = ("lsb_uv", "full_scale_uv", "sign")
+
+
+class Trail:
+    """Where the output stands in its input: what is missing, and what the frames since the last output carried."""
+
+    def __init__(self, at_gap: str = "reset") -> None:
+        self._at_gap = at_gap
+        self.next_index: int | None = None
+        self.from_index = 0
+        """First input sample since the last output, and since the last gap where the plugin was reset there."""
+        self.missed = 0
+        """Input samples that no output covers, since the last output."""
+        self.flags = 0
+
+    def take(self, frame: Frame) -> int:
+        """Notes an input frame; returns how many samples are missing just before it."""
+        begin = frame.sample_index
+        if self.next_index is None:
+            self.next_index = self.from_index = begin - frame.lost_before
+        gap = begin - self.next_index
+        self.next_index = begin + frame.n_samples
+        if gap and self._at_gap == "reset":
+            self.from_index = begin
+        self.missed += gap
+        self.flags |= frame.flags & CARRIED_FLAGS
+        return gap
+
+    def skip(self, frame: Frame) -> None:
+        """The plugin failed on this frame: its samples are missing downstream."""
+        self.missed += frame.n_samples
+        if self._at_gap == "reset":
+            self.from_index = frame.sample_index + frame.n_samples
+
+    def give(self) -> tuple[int, int]:
+        """Samples missed and flags for the output that is published now, and begins anew."""
+        given = self.missed, self.flags | (lib.EEGD_FLAG_UPSTREAM_LOSS if self.missed else 0)
+        self.missed, self.flags = 0, 0
+        assert self.next_index is not None
+        self.from_index = self.next_index
+        return given
+
+
+def output_description(plugin: Plugin, info: StreamInfo, outputs: Outputs, input_stream: str) -> dict[str, object]:
+    """What readers of a plugin's stream are told, but for the stream epoch."""
+    features = plugin.kind == "features"
+    frame_samples = 1 if features else info.frame_samples
+    units = outputs.units if isinstance(outputs.units, tuple) else (outputs.units,) * len(outputs.labels)
+    own = [dict(column) for column in outputs.columns] or [{} for _ in outputs.labels]
+    before = {} if features else {row["label"]: row for row in info.description["channels"]}
+    channels = []
+    for label, unit, column in zip(outputs.labels, units, own, strict=True):
+        inherited = {key: value for key, value in before.get(label, {}).items() if key not in NO_CODES}
+        channels.append({**inherited, **column, "label": label, "unit": unit})
+    return {
+        "name": plugin.name,
+        "kind": plugin.kind,
+        "rate_sps": outputs.rate_sps,
+        "frame_samples": frame_samples,
+        "frames_per_s": outputs.rate_sps / frame_samples,
+        "delay_ns": info.delay_ns + round(outputs.delay_s * 1e9),
+        "own_delay_ns": round(outputs.delay_s * 1e9),
+        "window_ns": round(outputs.window_s * 1e9),
+        "flags": list(info.flags),
+        **{key: info.description[key] for key in INHERITED if key in info.description},
+        "input": input_stream,
+        "input_epoch": info.stream_epoch,
+        "input_rate_sps": info.rate_sps,
+        "axes": dict(outputs.axes),
+        "params": {name: getattr(plugin, name) for name in declared_params(type(plugin))},
+        "doc": (type(plugin).__doc__ or "").strip(),
+        "channels": channels,
+    }
+
+
+def check_outputs(plugin: Plugin, info: StreamInfo, outputs: Outputs) -> None:
+    """Raises PluginError for an output stream that cannot be."""
+    where = f"plugin {plugin.name!r}: outputs()"
+    n = len(outputs.labels)
+    if not n or len(set(outputs.labels)) < n:
+        raise PluginError(f"{where}: labels are {outputs.labels!r:.100}; at least one, and each only once")
+    if isinstance(outputs.units, tuple) and len(outputs.units) != n:
+        raise PluginError(f"{where}: {len(outputs.units)} units for {n} labels")
+    if outputs.columns and len(outputs.columns) != n:
+        raise PluginError(f"{where}: {len(outputs.columns)} columns for {n} labels")
+    if not (math.isfinite(outputs.rate_sps) and outputs.rate_sps > 0):
+        raise PluginError(f"{where}: rate_sps = {outputs.rate_sps}: more than 0")
+    if plugin.kind == "filtered" and outputs.rate_sps != info.rate_sps:
+        raise PluginError(
+            f"{where}: rate_sps = {outputs.rate_sps:g}, but the input has {info.rate_sps:g}; "
+            "a stream of kind 'filtered' keeps the rate of its input"
+        )
+
+
+class Output:
+    """One epoch of a plugin's stream. Main thread, which is the sending one; `sending` is held for each call into the
+    outlet, so that the control thread can collect what readers give back while the plugin computes."""
+
+    def __init__(
+        self, plugin: Plugin, info: StreamInfo, outputs: Outputs, input_stream: str, sending: threading.Lock
+    ) -> None:
+        check_outputs(plugin, info, outputs)
+        self.description = output_description(plugin, info, outputs, input_stream)
+        try:
+            json.dumps(self.description, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise PluginError(f"plugin {plugin.name!r}: outputs(): readers are told this as JSON: {error}") from None
+        self.trail = Trail(plugin.at_gap)
+        self.n_frames = 0
+        self.n_overruns = 0
+        self._outputs = outputs
+        self._sending = sending
+        self._features = plugin.kind == "features"
+        self._same_channels = outputs.labels == info.labels
+        self._ratio = outputs.rate_sps / info.rate_sps
+        self._base: int | None = None
+        self._last_end: int | None = None
+        self._next_index = 0
+        self._slab: int | None = None
+        capacity = 1 if self._features else info.frame_samples
+        wanted = max(LEAST_SLABS, math.ceil(POOL_S * outputs.rate_sps / capacity))
+        self.outlet = Outlet(
+            plugin.name,
+            n_slabs=max(16, min(wanted, slabs_in_budget(POOL_BYTES, len(outputs.labels), capacity))),
+            n_channels=len(outputs.labels),
+            slab_samples=capacity,
+            rate_sps=outputs.rate_sps,
+            kind=plugin.kind,
+            flags=sum(FLAGS.get(name, 0) for name in set(info.flags)) & NOT_A_PERSON,
+            reserve=1,
+            virtual_clock=bool(info.description.get("virtual_clock")),
+        )
+
+    def room(self, n_samples: int) -> NDArray[np.float32]:
+        """The next slab's planes for a plugin to write; plain memory where every slab is with a reader."""
+        n = 1 if self._features else n_samples
+        if self._slab is None:
+            with self._sending:
+                self._slab = self.outlet.claim()
+        if self._slab is None:
+            return np.empty((len(self._outputs.labels), n), np.float32)[:, :]
+        return self.outlet.planes(self._slab)[:, :n]
+
+    def put(self, given: Given, frame: Frame, out: NDArray[np.float32]) -> None:
+        """Publishes what `process` returned for this frame. Raises ValueError or TypeError where it does not fit."""
+        if not self._features:
+            if isinstance(given, (Mapping, Result, list, tuple)):
+                raise TypeError(f"process returned a {type(given).__name__}; kind 'filtered' wants an array or None")
+            self._fill(out, out if given is None else np.asarray(given))
+            self._publish(frame.sample_index, frame.n_samples, frame)
+            return
+        if given is None:
+            return
+        if isinstance(given, Result):
+            given = [given]
+        if not isinstance(given, (list, tuple)):
+            begin = self.trail.from_index
+            assert self.trail.next_index is not None
+            given = [Result(cast(Any, given), begin, self.trail.next_index - begin)]
+        for result in given:
+            room = self.room(1)
+            self._fill(room, self._values(result.values))
+            self._publish(result.sample_index, result.n_samples, frame)
+
+    def _values(self, values: NDArray[np.float32] | Mapping[str, float]) -> NDArray[np.float32]:
+        labels = self._outputs.labels
+        if isinstance(values, Mapping):
+            if values.keys() != set(labels):
+                odd = sorted(map(str, values.keys() ^ set(labels)))
+                raise ValueError(f"process returned values for other labels than outputs() names: {', '.join(odd)}")
+            values = np.array([values[label] for label in labels], np.float32)
+        array = np.asarray(values)
+        return array[:, None] if array.ndim == 1 else array
+
+    @staticmethod
+    def _fill(room: NDArray[np.float32], values: NDArray[np.float32]) -> None:
+        if values.shape != room.shape:
+            raise ValueError(f"process returned an array of shape {values.shape}, wanted {room.shape}")
+        if values is not room:
+            room[...] = values
+
+    def _publish(self, begin: int, n_covered: int, frame: Frame) -> None:
+        """Fills the descriptor of the claimed slab, and sends it. One value of a feature is one sample."""
+        end = begin + n_covered
+        if self._features:
+            self._next_index += self._hops_since(end)
+            index, n_samples = self._next_index, 1
+            self._next_index += 1
+        else:
+            self._base = begin if self._base is None else self._base
+            index, n_samples = begin - self._base, n_covered
+        if self._slab is None:
+            self.n_overruns += 1
+            return
+        missed, flags = self.trail.give()
+        source = frame.descriptor
+        descriptor: Any = self.outlet.descriptor(self._slab)
+        descriptor.sample_index = index
+        descriptor.n_samples = n_samples
+        descriptor.drdy_ns = source.drdy_ns
+        descriptor.time_ns = source.time_ns
+        descriptor.period_ns = source.period_ns / self._ratio
+        descriptor.flags = flags
+        if self._features:
+            descriptor.time_ns += (end - 1 - frame.sample_index) * source.period_ns
+        else:
+            descriptor.flags |= source.flags & lib.EEGD_FLAG_SHORT
+        if self._same_channels:
+            descriptor.railed, descriptor.near_rail = source.railed, source.near_rail
+            descriptor.flat, descriptor.lead_off = source.flat, source.lead_off
+        origin = ffi.cast("struct eegd_descriptor_source *", ffi.addressof(descriptor, "status_or"))
+        origin.frame_number = source.frame_number
+        origin.sample_index = begin
+        origin.n_samples = n_covered
+        origin.missed = missed
+        slab, self._slab = self._slab, None
+        with self._sending:
+            self.outlet.publish(slab)
+        self.n_frames += 1
+
+    def _hops_since(self, end: int) -> int:
+        """Values that a gap in the input cost, by the output's own rate; they are this stream's lost samples."""
+        before, self._last_end = self._last_end, end
+        return 0 if before is None else max(0, round((end - before) * self._ratio) - 1)
+
+    def finish(self) -> None:
+        """Gives back the slab that was claimed in vain. Nothing is published after it."""
+        if self._slab is not None:
+            with self._sending:
+                self.outlet.abandon(self._slab)
+            self._slab = None

@@ -1,0 +1,258 @@
+"""The face of a plugin, and how plugins are found and loaded.
+
+A plugin is one class in one file: it reads frames of one stream and writes a stream of its own, in its own process.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import re
+import sys
+import traceback
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import ClassVar, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eegd.errors import PluginError
+from eegd.frame import Frame, StreamInfo
+from eegd.params import REQUIRED, Param, declared_params
+from eegd.window import SlidingWindow, Window
+
+__all__ = [
+    "REQUIRED",
+    "Frame",
+    "Given",
+    "Outputs",
+    "Param",
+    "Plugin",
+    "PluginSource",
+    "Result",
+    "StreamInfo",
+    "Window",
+    "find_plugins",
+    "load_plugin",
+]
+
+PLUGIN_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+ENTRY_POINTS = "eegd.plugins"
+INCLUDED = "eegd_plugins"
+OUTPUT_KINDS = ("filtered", "features")
+AT_GAP = ("reset", "hold")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outputs:
+    """What a plugin's stream carries, for one stream epoch."""
+
+    labels: tuple[str, ...]
+    """Names of its channels or feature columns, in the order of the rows; unique."""
+    units: str | tuple[str, ...] = "µV"
+    """One for all, or one per label."""
+    rate_sps: float
+    """Values per second and label."""
+    delay_s: float = 0.0
+    """Group delay that this plugin adds: how far a value's time stamp lies behind the middle of what it describes."""
+    window_s: float = 0.0
+    """Span of input that one value covers; 0: one sample of input each."""
+    axes: Mapping[str, object] = field(default_factory=dict)
+    """What the labels run over, such as {"frequency": {"unit": "Hz", "alpha": [8, 13]}}; plain JSON types."""
+    columns: tuple[Mapping[str, object], ...] = ()
+    """More about each label, such as {"channel": "Oz", "band": "alpha"}; plain JSON types."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Values together with the input samples that they were made from."""
+
+    values: NDArray[np.float32] | Mapping[str, float]
+    sample_index: int
+    """First input sample."""
+    n_samples: int
+
+    @classmethod
+    def of(cls, window: Window, values: NDArray[np.float32] | Mapping[str, float]) -> Result:
+        """For values made from exactly this window."""
+        return cls(values, window.sample_index, window.n_samples)
+
+
+Given: TypeAlias = "NDArray[np.float32] | Mapping[str, float] | Result | Sequence[Result] | None"
+"""What `process` may return; see there."""
+
+
+class Plugin:
+    """Base of all plugins. Override what you need; only `process` is a must.
+
+    All methods run in one thread, the same for the life of the plugin. An exception from `process` costs its frame,
+    is logged and counted; one from `start`, `reset` or `outputs` ends the process.
+    """
+
+    name: ClassVar[str] = "plugin"
+    """Name of the plugin and of its stream: the file's, or the entry point's."""
+    kind: ClassVar[str] = "filtered"
+    """`filtered`: every input frame gives one output frame with as many samples. `features`: named values, now and
+    then."""
+    input: ClassVar[str] = "raw"
+    """The stream that is read where the user names no other."""
+    at_gap: ClassVar[str] = "reset"
+    """After samples were lost or missed: `reset` calls reset(), `hold` goes on as if nothing had happened."""
+
+    info: StreamInfo
+    """The input's description: labels, units, rate. There from the first start() on."""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.name = cls.__dict__.get("name", cls.__name__.lower())
+        if cls.kind not in OUTPUT_KINDS:
+            raise TypeError(f"{cls.__name__}.kind = {cls.kind!r}: one of {', '.join(OUTPUT_KINDS)}")
+        if cls.at_gap not in AT_GAP:
+            raise TypeError(f"{cls.__name__}.at_gap = {cls.at_gap!r}: one of {', '.join(AT_GAP)}")
+        for param in declared_params(cls):
+            if hasattr(Plugin, param) or param == "info":
+                raise TypeError(f"{cls.__name__}: a parameter cannot be named {param!r}, which every plugin has")
+
+    def start(self, info: StreamInfo) -> None:
+        """A stream epoch of the input begins: make what depends on its rate and channels. Parameters are set."""
+
+    def reset(self) -> None:
+        """Samples are missing just before the next frame: forget the past. By default start() is called again."""
+        self.start(self.info)
+
+    def outputs(self, info: StreamInfo) -> Outputs:
+        """What the output stream carries; asked after each start(). By default what comes in."""
+        if self.kind == "features":
+            raise NotImplementedError(f"{type(self).__name__}.outputs: features need labels, units and a rate")
+        return Outputs(labels=info.labels, units=info.units, rate_sps=info.rate_sps)
+
+    def changed(self, names: tuple[str, ...]) -> None:
+        """These parameters have new values, from the next frame on. By default reset() is called."""
+        self.reset()
+
+    def process(self, frame: Frame, out: NDArray[np.float32]) -> Given:
+        """One frame of input. `frame.data` is (n_channels, n_samples) float32 and read-only; `frame` and `out` are
+        good during this call only: copy what you keep.
+
+        Kind `filtered`: write `out`, (n_labels, n_samples) float32, and return None; or return such an array.
+        Kind `features`: return None (nothing now), a dict with a number per label, an array with a value per label,
+        or one Result or several, which also say what range of input they cover (else: what came in since the last).
+        """
+        raise NotImplementedError(f"{type(self).__name__}.process")
+
+    def stop(self) -> None:
+        """The input has ended, or the plugin was asked to stop: close what you opened."""
+
+    def windows(self, *, seconds: float, step: float) -> SlidingWindow:
+        """A sliding window over the input, `seconds` long, every `step` seconds. It restarts at gaps by itself."""
+        rate = self.info.rate_sps
+        return SlidingWindow(len(self.info.labels), max(1, round(seconds * rate)), max(1, round(step * rate)))
+
+
+# ---- finding and loading ----
+
+
+@dataclass(frozen=True, slots=True)
+class PluginSource:
+    """Where a plugin comes from."""
+
+    name: str
+    origin: str
+    """`directory`, `included` (comes with eegd), or `entry point`."""
+    location: str
+    """The file, or what the entry point names."""
+
+
+def find_plugins(dirs: Iterable[str | Path] = ()) -> dict[str, PluginSource]:
+    """All plugins by name, without importing any. Where names collide the first one counts: directories in the order
+    given, then those that come with eegd, then entry points of installed packages."""
+    found: dict[str, PluginSource] = {}
+    places = [("directory", Path(path).expanduser()) for path in dirs]
+    spec = importlib.util.find_spec(INCLUDED)
+    if spec is not None:
+        places += [("included", Path(path)) for path in spec.submodule_search_locations or ()]
+    for origin, directory in places:
+        for path in sorted(directory.glob("*.py")):
+            if PLUGIN_NAME.fullmatch(path.stem):
+                found.setdefault(path.stem, PluginSource(path.stem, origin, str(path.absolute())))
+    for point in importlib.metadata.entry_points(group=ENTRY_POINTS):
+        if PLUGIN_NAME.fullmatch(point.name):
+            found.setdefault(point.name, PluginSource(point.name, "entry point", point.value))
+    return found
+
+
+def load_plugin(name: str, dirs: Iterable[str | Path] = ()) -> type[Plugin]:
+    """Imports a plugin and returns its class, named as it was asked for.
+
+    Raises PluginError with name, file and reason; whatever the file itself raises becomes one.
+    """
+    looked = [str(path) for path in dirs]
+    found = find_plugins(looked)
+    source = found.get(name)
+    if source is None:
+        where = "".join(f", {path}" for path in looked)
+        raise PluginError(
+            f"no plugin {name!r}; there are: {', '.join(sorted(found)) or 'none'} (looked among those that come with "
+            f"eegd and in installed packages{where}; a plugin's file is named in small letters, digits, _ and -)"
+        )
+    plugin = _from_entry_point(source) if source.origin == "entry point" else _from_file(source)
+    plugin.name = name
+    return plugin
+
+
+def _from_file(source: PluginSource) -> type[Plugin]:
+    module_name = f"{INCLUDED}.{source.name}" if source.origin == "included" else f"eegd_plugin_{source.name}"
+    spec = importlib.util.spec_from_file_location(module_name, source.location)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        sys.modules.pop(module_name, None)
+        raise PluginError(f"plugin {source.name!r} ({source.location}): {_reason(error, source)}") from error
+    return _class_in(module, source)
+
+
+def _from_entry_point(source: PluginSource) -> type[Plugin]:
+    point = next(iter(importlib.metadata.entry_points(group=ENTRY_POINTS, name=source.name)))
+    try:
+        loaded = point.load()
+    except (Exception, SystemExit) as error:
+        raise PluginError(f"plugin {source.name!r} ({source.location}): {_reason(error, source)}") from error
+    if isinstance(loaded, ModuleType):
+        return _class_in(loaded, source)
+    if isinstance(loaded, type) and issubclass(loaded, Plugin):
+        return loaded
+    raise PluginError(
+        f"plugin {source.name!r} ({source.location}): the entry point names {loaded!r:.80}, not a Plugin class"
+    )
+
+
+def _class_in(module: ModuleType, source: PluginSource) -> type[Plugin]:
+    """The one plugin class that the module itself defines; of several, the one named like the plugin."""
+    classes = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, Plugin) and value.__module__ == module.__name__
+    ]
+    wanted = re.sub("[_-]", "", source.name)
+    named = [cls for cls in classes if cls.__name__.lower() == wanted]
+    if len(classes) == 1 or len(named) == 1:
+        return (named or classes)[0]
+    names = ", ".join(cls.__name__ for cls in classes)
+    reason = f"several plugin classes ({names}), none named like it" if classes else "no subclass of Plugin in it"
+    raise PluginError(f"plugin {source.name!r} ({source.location}): {reason}")
+
+
+def _reason(error: BaseException, source: PluginSource) -> str:
+    line = error.lineno if isinstance(error, SyntaxError) else None
+    for entry in traceback.extract_tb(error.__traceback__):
+        if entry.filename == source.location:
+            line = entry.lineno
+    at = f", line {line}" if line else ""
+    return f"{type(error).__name__}: {error}{at}"

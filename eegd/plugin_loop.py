@@ -1,0 +1,252 @@
+"""What the main thread of a plugin process does: takes frames, calls the plugin, publishes what it gives."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eegd.errors import (
+    AttachRefused,
+    DaemonNotRunning,
+    EegdError,
+    ParamError,
+    PluginError,
+    ProtocolError,
+    StreamEnded,
+    StreamLost,
+    WaitTimeout,
+)
+from eegd.frame import Frame, StreamInfo
+from eegd.inlet import AttachRequest, describe_stream
+from eegd.output import Output
+from eegd.output_thread import OutputThread
+from eegd.params import resolve_channels
+from eegd.plugin import Given, Plugin
+from eegd.stream import Stream
+
+__all__ = ["Counts", "PluginLoop"]
+
+log = logging.getLogger(__name__)
+
+PATIENCE_S = 0.1
+DRAIN_S = 1.0
+"""How long a plugin that was asked to stop still works off what is queued for it."""
+RETURN_S = 0.5
+"""How long a new epoch waits for the readers of the one before."""
+DEPTH_S = 1.0
+"""Credit on the input: how far a plugin may fall behind before it misses frames."""
+TRACEBACK_EVERY_S = 1.0
+NOT_THERE = (DaemonNotRunning, StreamLost, AttachRefused, ProtocolError)
+
+
+@dataclass(slots=True)
+class Counts:
+    """What became of the input, over all epochs. Written by the main thread alone."""
+
+    state: str = "starting"
+    frames_in: int = 0
+    frames_out: int = 0
+    errors: int = 0
+    """Frames on which the plugin raised; they were skipped."""
+    missed: int = 0
+    """Input frames that never reached this process."""
+    overruns: int = 0
+    """Output frames for which there was no free slab."""
+
+
+class PluginLoop:
+    """Runs one plugin instance over the life of its input. Main thread, which is the stream's sending thread."""
+
+    def __init__(self, plugin: Plugin, directory: Path, input_stream: str, thread: OutputThread) -> None:
+        self.plugin = plugin
+        self.counts = Counts()
+        self._directory = directory
+        self._input = input_stream
+        self._thread = thread
+        self._output: Output | None = None
+        self._n_epochs = 0
+        """Epochs of the input that were followed."""
+        self._must_reset = False
+        self._logged_s = -TRACEBACK_EVERY_S
+        self._n_unlogged = 0
+        self._drain_until: float | None = None
+
+    def run(self, on_failure: str) -> str:
+        """Until the input ends or the thread was told to stop; returns why, which is also what our readers are told.
+        on_failure: what they are told where an exception ends it."""
+        reason = on_failure
+        try:
+            reason = self._run_stream()
+        finally:
+            self._end_epoch(reason)
+            self._call("stop")
+        return reason
+
+    def facts(self) -> dict[str, object]:
+        """How things stand, for the supervisor; called on the control thread."""
+        return {"input": self._input, **asdict(self.counts)}
+
+    # ---- input ----
+
+    def _run_stream(self) -> str:
+        stream = self._open()
+        if stream is None:
+            return self._thread.end_reason
+        with stream:
+            while True:
+                self._follow(stream)  # before the first frame, so that our own readers can come
+                try:
+                    frame = stream.take(self._patience())
+                except (WaitTimeout, *NOT_THERE) as error:
+                    if self._thread.stopping.is_set():
+                        return self._thread.end_reason
+                    if not isinstance(error, WaitTimeout):
+                        self._await_input(error)
+                except StreamEnded as end:
+                    return end.reason
+                else:
+                    self._follow(stream)
+                    self._process(frame)
+
+    def _follow(self, stream: Stream) -> None:
+        """Where the input has a new epoch, begins one of our own."""
+        if stream.n_epochs != self._n_epochs:
+            self._n_epochs = stream.n_epochs
+            self._begin_epoch(stream)
+
+    def _open(self) -> Stream | None:
+        """Waits until the input is there; None when asked to stop before."""
+        while not self._thread.stopping.is_set():
+            try:
+                info = describe_stream(self._directory, self._input)
+                request = AttachRequest(
+                    self._input,
+                    self._directory,
+                    self.plugin.name,
+                    policy=_policy_for(info),
+                    depth_s=DEPTH_S,
+                )
+                return Stream(request)
+            except NOT_THERE as error:
+                self._await_input(error)
+        return None
+
+    def _await_input(self, error: EegdError) -> None:
+        if self.counts.state != "waiting for input":
+            log.info("waiting for input %r: %s", self._input, error)
+        self.counts.state = "waiting for input"
+        self._thread.stopping.wait(PATIENCE_S)
+
+    def _patience(self) -> float:
+        """Seconds to wait for a frame: short, so that a stop is soon seen; none when only the rest is worked off."""
+        if not self._thread.stopping.is_set():
+            return PATIENCE_S
+        if self._drain_until is None:
+            self._drain_until = time.monotonic() + DRAIN_S
+        if time.monotonic() > self._drain_until:
+            raise StreamEnded(self._input, self._thread.end_reason, {})
+        return 0.0
+
+    # ---- epochs ----
+
+    def _begin_epoch(self, stream: Stream) -> None:
+        """start() with what the input is now, and a new epoch of our own with what comes of it."""
+        info = stream.info
+        if stream.policy != _policy_for(info):
+            raise EegdError(f"input {self._input!r} came back on another clock, which needs a new start")
+        n_readers = self._thread.n_active
+        self._end_epoch("reconfigured")
+        plugin = self.plugin
+        plugin.info = info
+        resolve_channels(plugin, info.labels)
+        self._call("start", info)
+        outputs = self._call("outputs", info)
+        self._output = Output(plugin, info, outputs, self._input, self._thread.sending)
+        self._thread.begin_epoch(self._output, n_readers, RETURN_S)
+        self._must_reset = False
+        self.counts.state = "running"
+        log.info(
+            "%s: %s → %d × %g/s, delay %.1f ms",
+            plugin.name,
+            self._input,
+            len(outputs.labels),
+            outputs.rate_sps,
+            float(str(self._output.description["delay_ns"])) / 1e6,
+        )
+
+    def _end_epoch(self, reason: str) -> None:
+        if self._output is not None:
+            output, self._output = self._output, None
+            self._thread.end_epoch(output, reason)
+
+    def _call(self, method: str, *arguments: Any) -> Any:
+        """One of the plugin's methods without which it cannot go on. Raises PluginError, or its own ParamError."""
+        try:
+            return getattr(self.plugin, method)(*arguments)
+        except ParamError:
+            raise
+        except Exception as error:
+            log.exception("%s.%s", self.plugin.name, method)
+            raise PluginError(f"plugin {self.plugin.name!r}: {method}: {type(error).__name__}: {error}") from error
+
+    # ---- frames ----
+
+    def _process(self, frame: Frame) -> None:
+        output, plugin, counts = self._output, self.plugin, self.counts
+        assert output is not None
+        counts.state = "running"
+        counts.frames_in += 1
+        counts.missed += frame.missed
+        if output.trail.take(frame) and plugin.at_gap == "reset":
+            self._must_reset = True
+        n_before, overruns_before = output.n_frames, output.n_overruns
+        try:
+            if self._must_reset:
+                plugin.reset()
+                self._must_reset = False
+            out = output.room(frame.n_samples)
+            output.put(self._given(frame, out), frame, out)
+        except PluginError:
+            raise
+        except Exception:
+            self._on_failure(frame)
+        counts.frames_out += output.n_frames - n_before
+        counts.overruns += output.n_overruns - overruns_before
+
+    def _given(self, frame: Frame, out: NDArray[np.float32]) -> Given:
+        """What process returns. Raises PluginError where the plugin kept a view of `out`, which others will see."""
+        n_references = sys.getrefcount(out.base)
+        given = self.plugin.process(frame, out)
+        returned = isinstance(given, np.ndarray) and given is not out and given.base is out.base
+        if sys.getrefcount(out.base) > n_references + returned:
+            raise PluginError(
+                f"plugin {self.plugin.name!r}: process kept a view of out, which belongs to the readers "
+                "after the call; keep a copy (out.copy())"
+            )
+        return given
+
+    def _on_failure(self, frame: Frame) -> None:
+        """The plugin raised: the frame is skipped, and missing downstream. One traceback a second is enough."""
+        assert self._output is not None
+        self.counts.errors += 1
+        self._output.trail.skip(frame)
+        self._must_reset = self.plugin.at_gap == "reset"
+        now = time.monotonic()
+        if now - self._logged_s < TRACEBACK_EVERY_S:
+            self._n_unlogged += 1
+            return
+        also = f" ({self._n_unlogged} more failures not shown)" if self._n_unlogged else ""
+        log.exception("%s: frame %d of %s skipped%s", self.plugin.name, frame.frame_number, self._input, also)
+        self._logged_s, self._n_unlogged = now, 0
+
+
+def _policy_for(info: StreamInfo) -> str:
+    """On the virtual clock the writer waits for its lossless readers, so that nothing is ever missed."""
+    return "lossless" if info.description.get("virtual_clock") else "queue"

@@ -1,0 +1,181 @@
+"""The process of one plugin: reads a stream, calls the plugin for every frame, writes the plugin's own stream.
+
+`python -m eegd.runner NAME [name=value …]` runs one by hand; the daemon's supervisor starts the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from eegd.errors import EegdError, LeasesExhausted, ParamError, PluginError
+from eegd.libzmq import load_libzmq
+from eegd.output_thread import OutputThread
+from eegd.params import assign_params, check_params
+from eegd.plugin import Plugin, load_plugin
+from eegd.plugin_loop import PluginLoop
+from eegd.runtime_dir import find_dir, stream_socket
+
+__all__ = ["EXIT_FAILED", "EXIT_REFUSED", "main", "make_plugin", "run_plugin"]
+
+log = logging.getLogger(__name__)
+
+EXIT_FAILED = 1
+EXIT_REFUSED = 2
+"""Asked for something that cannot be: starting again would not help."""
+
+
+@contextlib.contextmanager
+def _signals_to(thread: OutputThread, supervised: bool) -> Iterator[None]:
+    """SIGTERM and SIGINT end the plugin cleanly; the control thread hears them even while this one is in C.
+
+    Ctrl-C goes to every process of a terminal; a supervised plugin leaves it to the daemon, so that it can still work
+    off what the daemon publishes last.
+    """
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    theirs.setblocking(False)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+    old_fd = signal.set_wakeup_fd(ours.fileno(), warn_on_full_buffer=False)
+    try:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        signal.signal(signal.SIGINT, signal.SIG_IGN if supervised else lambda *_: None)
+        thread.hear_signals(theirs.fileno())
+        yield
+    finally:
+        thread.deafen(theirs.fileno())
+        signal.set_wakeup_fd(old_fd)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        ours.close()
+        theirs.close()
+
+
+@contextlib.contextmanager
+def _report_fd() -> Iterator[int]:
+    """Standard output becomes the supervisor's; what the plugin prints goes with the log."""
+    sys.stdout.flush()
+    fd = os.dup(sys.stdout.fileno())
+    os.set_blocking(fd, False)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # or the last words of a plugin that dies would be lost
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="eegd plugin", description="Runs one plugin in this process, on the streams of a running daemon."
+    )
+    parser.add_argument("name", help="the plugin; its stream has the same name")
+    parser.add_argument("params", nargs="*", metavar="name=value", help="parameters")
+    parser.add_argument("--runtime-dir", metavar="D", help="the daemon's runtime directory")
+    parser.add_argument("--input", metavar="STREAM", help="the stream to read, instead of the plugin's own choice")
+    parser.add_argument(
+        "--plugin-dir", action="append", default=[], metavar="D", help="where else to look for plugins; repeatable"
+    )
+    parser.add_argument("--params", dest="json", default="{}", metavar="JSON", help="parameters as a JSON object")
+    parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
+    parser.add_argument(
+        "--supervised",
+        action="store_true",
+        help="report on standard output, and end with standard input",
+    )
+    return parser.parse_intermixed_args(argv)
+
+
+def _params_of(arguments: argparse.Namespace) -> dict[str, object]:
+    try:
+        values = json.loads(arguments.json)
+    except ValueError as error:
+        raise ParamError(f"--params {arguments.json!r:.60}: {error}") from None
+    if not isinstance(values, dict):
+        raise ParamError(f"--params {arguments.json!r:.60}: an object is wanted, as in '{{\"window\": 2}}'")
+    for text in arguments.params:
+        name, found, value = text.partition("=")
+        if not found:
+            raise ParamError(f"{text!r:.60}: parameters are given as name=value")
+        values[name] = value
+    return values
+
+
+def make_plugin(name: str, dirs: Sequence[str], values: dict[str, object]) -> Plugin:
+    """An instance with checked parameters. Raises PluginError, ParamError."""
+    plugin_class = load_plugin(name, dirs)
+    checked = check_params(plugin_class, values)
+    try:
+        plugin = plugin_class()
+    except Exception as error:
+        raise PluginError(f"plugin {name!r}: cannot be made: {type(error).__name__}: {error}") from error
+    assign_params(plugin, checked)
+    return plugin
+
+
+def run_plugin(plugin: Plugin, directory: Path, input_stream: str, *, supervised: bool = False) -> str:
+    """Runs a plugin in this process, in its main thread, until its input ends or a signal comes; returns why."""
+    with contextlib.ExitStack() as stack:
+        report_fd = stack.enter_context(_report_fd()) if supervised else None
+        thread = OutputThread(plugin.name, directory)
+        stack.callback(thread.close)
+        stack.enter_context(_signals_to(thread, supervised))
+        loop = PluginLoop(plugin, directory, input_stream, thread)
+        if report_fd is not None:
+            thread.report_to(report_fd, loop.facts)
+            thread.watch_supervisor(sys.stdin.fileno())
+        reason = loop.run(on_failure="restarted" if supervised else "failed")
+        counts = loop.counts
+        log.info(
+            "%s: %s; %d frames in, %d out, %d failed, %d missed",
+            plugin.name,
+            reason,
+            counts.frames_in,
+            counts.frames_out,
+            counts.errors,
+            counts.missed,
+        )
+        return reason
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Returns the exit code: 0 when the input ended or a signal came, EXIT_REFUSED, EXIT_FAILED."""
+    arguments = _parse_arguments(argv)
+    logging.basicConfig(level=arguments.log_level.upper(), format="%(levelname)s: %(message)s", stream=sys.stderr)
+    logging.captureWarnings(True)
+    os.umask(0o007)
+    try:
+        load_libzmq()
+        directory = Path(arguments.runtime_dir) if arguments.runtime_dir else find_dir()
+        plugin = make_plugin(arguments.name, arguments.plugin_dir, _params_of(arguments))
+        input_stream = arguments.input or plugin.input
+        stream_socket(input_stream)
+        if input_stream == plugin.name:
+            raise PluginError(f"plugin {plugin.name!r}: reads its own stream")
+    except EegdError as error:
+        log.error("%s", error)
+        return EXIT_REFUSED
+    try:
+        run_plugin(plugin, directory, input_stream, supervised=arguments.supervised)
+    except LeasesExhausted as error:
+        log.error("plugin %r keeps arrays of frames: %s", plugin.name, error)
+        return EXIT_FAILED
+    except EegdError as error:
+        log.error("%s", error)
+        return EXIT_REFUSED if isinstance(error, ParamError) else EXIT_FAILED
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

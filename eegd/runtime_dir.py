@@ -1,0 +1,116 @@
+"""The runtime directory: where sockets live, how it is found, and the locks that say who owns what in it.
+
+A crash leaves only dead socket names behind; the next owner clears them under its lock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import stat
+from pathlib import Path
+
+from eegd.errors import ConfigError, DaemonNotRunning
+
+__all__ = [
+    "CONTROL_SOCKET",
+    "EVENTS_SOCKET",
+    "Lock",
+    "default_dir",
+    "find_dir",
+    "prepare_dir",
+    "stream_socket",
+]
+
+CONTROL_SOCKET = "control.sock"
+EVENTS_SOCKET = "events.zmq"
+SERVICE_DIR = Path("/run/eegd")
+PATH_LIMIT = 107
+"""Bytes of a Unix socket's path, without the final zero (unix(7))."""
+
+_STREAM_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+
+
+def stream_socket(stream: str) -> str:
+    """File name of a stream's attach socket. Raises ConfigError where the name is none."""
+    if not _STREAM_NAME.fullmatch(stream):
+        raise ConfigError(f"stream name {stream!r}: a letter, then at most 31 of a–z, 0–9, _ and -")
+    return f"{stream}.stream"
+
+
+def _private_dir() -> Path:
+    return Path("/tmp") / f"eegd-{os.getuid()}"
+
+
+def default_dir() -> Path:
+    """Where a daemon of this user puts its sockets: EEGD_RUNTIME_DIR; what systemd gave; the user's runtime
+    directory; else a private directory below /tmp."""
+    for name in ("EEGD_RUNTIME_DIR", "RUNTIME_DIRECTORY"):
+        if os.environ.get(name):
+            return Path(os.environ[name].split(":")[0])
+    if os.environ.get("XDG_RUNTIME_DIR"):
+        return Path(os.environ["XDG_RUNTIME_DIR"]) / "eegd"
+    return _private_dir()
+
+
+def find_dir() -> Path:
+    """Where a client looks: EEGD_RUNTIME_DIR alone when it is set; else this user's own daemon, then the service."""
+    if os.environ.get("EEGD_RUNTIME_DIR"):
+        return Path(os.environ["EEGD_RUNTIME_DIR"])
+    candidates = [default_dir(), _private_dir(), SERVICE_DIR]
+    for candidate in candidates:
+        if (candidate / CONTROL_SOCKET).exists():
+            return candidate
+    looked = ", ".join(str(candidate) for candidate in dict.fromkeys(candidates))
+    raise DaemonNotRunning(f"no daemon found (looked in {looked}); start one with `eegd run --simulate`")
+
+
+def prepare_dir(path: Path) -> Path:
+    """Makes the directory, or checks one that is there: ours, a directory, and not writable for everybody."""
+    path = path.absolute()
+    longest = len(os.fsencode(path)) + len("/") + 32 + len(".000000.zmq")
+    if longest > PATH_LIMIT:
+        raise ConfigError(f"runtime directory {path}: too long for Unix sockets ({longest} > {PATH_LIMIT} bytes)")
+    try:
+        path.mkdir(mode=0o750, parents=True, exist_ok=True)
+        status = path.lstat()
+    except OSError as error:
+        raise ConfigError(f"runtime directory {path}: {error.strerror}") from None
+    if not stat.S_ISDIR(status.st_mode):
+        raise ConfigError(f"runtime directory {path}: not a directory")
+    if status.st_uid != os.getuid():
+        raise ConfigError(f"runtime directory {path}: belongs to user {status.st_uid}, not to {os.getuid()}")
+    if status.st_mode & stat.S_IWOTH:
+        raise ConfigError(f"runtime directory {path}: writable for everybody (mode {status.st_mode & 0o777:o})")
+    return path
+
+
+class Lock:
+    """An exclusive lock on a name in the runtime directory, held while the process lives. Synchronization: none."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640)
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            owner = os.pread(self._fd, 32, 0).decode("ascii", "replace").strip() or "another process"
+            os.close(self._fd)
+            self._fd = -1
+            raise ConfigError(f"{path}: held by process {owner}; only one may own it") from None
+        os.ftruncate(self._fd, 0)
+        os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+
+    def clear(self, *patterns: str) -> None:
+        """Removes the dead sockets that an earlier owner left."""
+        for pattern in patterns:
+            for path in self.path.parent.glob(pattern):
+                with contextlib.suppress(FileNotFoundError):
+                    path.unlink()
+
+    def release(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1

@@ -1,0 +1,300 @@
+"""Describe a configuration key once; the description reads it, checks it, explains it and prints it.
+
+A table is a frozen dataclass whose fields are made by `key()`; its field types are the TOML types.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import MISSING, dataclass
+from functools import cache
+from itertools import islice
+from typing import Any
+
+from eegd.errors import ConfigError
+
+__all__ = [
+    "LIVE",
+    "RECONFIGURE",
+    "RESTART",
+    "Key",
+    "Problems",
+    "check_value",
+    "describe",
+    "is_plain_value",
+    "joined",
+    "key",
+    "keys_of",
+    "near",
+    "parse_text",
+    "read_table",
+    "show",
+    "show_name",
+    "table_lines",
+    "toml_value",
+]
+
+LIVE, RECONFIGURE, RESTART = "live", "reconfigure", "restart"
+"""What a change of a key costs: nothing, stop-write-verify-start of the chips, or a new process."""
+
+MAX_PROBLEMS = 30
+INT64 = 2**63
+TRUE, FALSE = ("yes", "on", "true", "1"), ("no", "off", "false", "0")
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key of a table."""
+
+    doc: str
+    unit: str = ""
+    allowed: tuple[object, ...] = ()
+    """The only values there are; of a list, the only elements."""
+    low: float | None = None
+    high: float | None = None
+    """Bounds, both included; of a list, of its length."""
+    pattern: str = ""
+    """Regular expression that a text, or each text of a list, must match in full."""
+    says: str = ""
+    """Words before the allowed values, or, without such values, the whole sentence on what is allowed."""
+    change: str = RESTART
+    hex: bool = False
+    kind: str = ""
+    """bool, int, float, str or strs; filled in from the field's type."""
+
+
+def key(default: object = MISSING, doc: str = "", **rules: Any) -> Any:
+    """A dataclass field that is a configuration key; `rules` are the fields of Key."""
+    return dataclasses.field(default=default, metadata={"key": Key(doc, **rules)})
+
+
+def keys_of(table: type) -> dict[str, Key]:
+    """The keys of a table in file order. Fields not made by key() are not keys."""
+    return _keys_of(table)
+
+
+@cache
+def _keys_of(table: type) -> dict[str, Key]:
+    kinds = {"tuple[str, ...]": "strs"}
+    found = {}
+    for field in dataclasses.fields(table):
+        if "key" in field.metadata:
+            kind = str(field.type).removesuffix(" | None")
+            found[field.name] = dataclasses.replace(field.metadata["key"], kind=kinds.get(kind, kind))
+    return found
+
+
+class Problems:
+    """Collects what is wrong, so that one start names it all. Synchronization: none required."""
+
+    def __init__(self, name: str, overridden: Collection[str] = ()) -> None:
+        self._name = name
+        self._overridden = overridden
+        self._lines: list[str] = []
+
+    @property
+    def full(self) -> bool:
+        """Enough is known; looking further would only take time."""
+        return len(self._lines) > MAX_PROBLEMS
+
+    def add(self, table: str, name: str, text: str, value: object = MISSING) -> None:
+        """Table "" is the top of the file, name "" the table as a whole."""
+        if self.full:
+            return
+        source = "command line" if f"{table}.{name}" in self._overridden else self._name
+        where = [f"[{show_name(table)}]"] if table else []
+        if name:
+            where.append(show_name(name) + ("" if value is MISSING else f" = {show(value)}"))
+        self._lines.append(f"{source}: {' '.join(where)}: {text}")
+
+    def stop(self) -> None:
+        """Raises ConfigError, one problem per line, when there is any."""
+        if self.full:
+            self._lines[MAX_PROBLEMS:] = [f"{self._name}: and more"]
+        if self._lines:
+            raise ConfigError("\n".join(self._lines))
+
+
+def read_table(
+    keys: Mapping[str, Key], table: str, tree: object, problems: Problems, elsewhere: Collection[str] = ()
+) -> dict[str, Any]:
+    """The valid values of one table; the others are reported. Names in `elsewhere` are left to the caller."""
+    if not isinstance(tree, dict):
+        problems.add("", table, "must be a table of keys", tree)
+        return {}
+    values: dict[str, Any] = {}
+    for name, value in tree.items():
+        if name in elsewhere or problems.full:
+            continue
+        if name not in keys:
+            problems.add(table, name, f"unknown key; {near(name, [*keys, *elsewhere])}", value)
+            continue
+        try:
+            values[name] = check_value(keys[name], value)
+        except ValueError as error:
+            problems.add(table, name, str(error), value)
+    return values
+
+
+def near(name: str, names: Iterable[str]) -> str:
+    """A hint for a name that is not among the names, of which at most 40 are considered."""
+    folded = {known.casefold(): show_name(known) for known in islice(names, 40)}
+    word = name[:64].casefold()
+    close = difflib.get_close_matches(word, folded, n=1) or [
+        known for known in folded if len(word) > 2 and known.startswith(word)
+    ]
+    return f"did you mean {folded[close[0]]}?" if close else f"allowed: {joined(folded.values())}"
+
+
+def check_value(rule: Key, value: object) -> object:
+    """The value as the key holds it. ValueError says what is allowed."""
+    if rule.kind == "strs":
+        good = isinstance(value, list | tuple) and all(_is_text(rule, item) for item in value)
+        if good and isinstance(value, list | tuple) and _within(rule, len(value)):
+            return tuple(value)
+    elif rule.kind == "bool":
+        if isinstance(value, bool):
+            return value
+    elif rule.kind == "str":
+        if _is_text(rule, value):
+            return value
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        whole = isinstance(value, int)
+        if (whole or rule.kind == "float") and _within(rule, value) and _is_allowed(rule, value):
+            return value if rule.kind == "int" else float(value)
+    elif isinstance(value, str) and rule.kind in ("int", "float"):
+        raise ValueError(f"{describe(rule)}, without quotes")
+    raise ValueError(describe(rule))
+
+
+def _is_text(rule: Key, value: object) -> bool:
+    return (
+        isinstance(value, str)
+        and 0 < len(value) <= 4096
+        and value.isprintable()
+        and (not rule.pattern or re.fullmatch(rule.pattern, value) is not None)
+        and _is_allowed(rule, value)
+    )
+
+
+def _is_allowed(rule: Key, value: object) -> bool:
+    return not rule.allowed or value in rule.allowed
+
+
+def _within(rule: Key, value: float) -> bool:
+    low = -INT64 if rule.low is None else rule.low
+    high = INT64 - 1 if rule.high is None else rule.high
+    return low <= value <= high  # false for NaN
+
+
+def describe(rule: Key) -> str:
+    """What is allowed, to be read after a colon."""
+    if rule.allowed:
+        prefix = rule.says or (f"a list of {_range(rule)} of" if rule.kind == "strs" else "allowed:")
+        return f"{prefix} {joined(rule.allowed)}"
+    if rule.says:
+        return rule.says
+    nouns = {"bool": "true or false", "int": "a whole number", "float": "a number", "str": "a printable text"}
+    noun = nouns.get(rule.kind, "a list of texts")
+    bounds = f" from {_range(rule)}" if rule.low is not None and rule.high is not None else ""
+    return f"{noun}{bounds}{' ' + rule.unit if rule.unit else ''}"
+
+
+def _range(rule: Key) -> str:
+    return f"{rule.low} to {rule.high}"
+
+
+def joined(items: Iterable[object]) -> str:
+    """a, b or c"""
+    words = [str(item) for item in items]
+    return " or ".join(filter(None, [", ".join(words[:-1]), words[-1]])) if words else "nothing"
+
+
+def parse_text(rule: Key, text: object) -> object:
+    """The value that a word of a command line stands for; check_value judges it afterwards."""
+    if not isinstance(text, str):
+        return text
+    word = text.strip()
+    try:
+        if rule.kind == "bool":
+            return {**dict.fromkeys(TRUE, True), **dict.fromkeys(FALSE, False)}[word.lower()]
+        if rule.kind == "int":
+            return int(word, 0)
+        if rule.kind == "float":
+            return float(word)
+    except (ValueError, KeyError):
+        raise ValueError("yes or no" if rule.kind == "bool" else describe(rule)) from None
+    return tuple(part.strip() for part in word.split(",")) if rule.kind == "strs" else word
+
+
+def toml_value(value: object, as_hex: bool = False) -> str:
+    """A value in TOML's spelling. Only what a key can hold: bool, int, float, str, and lists of them."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return f"0x{value:02X}" if as_hex else str(value)
+    if isinstance(value, float):
+        return repr(value)
+    if isinstance(value, str):
+        return '"' + "".join(_escaped(char) for char in value) + '"'
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(toml_value(item) for item in value) + "]"
+    raise TypeError(f"no TOML spelling for {type(value).__name__}")
+
+
+def _escaped(char: str) -> str:
+    if char in '"\\':
+        return "\\" + char
+    if char.isprintable():
+        return char
+    return f"\\u{ord(char):04x}" if ord(char) < 0x10000 else f"\\U{ord(char):08x}"
+
+
+def show(value: object) -> str:
+    """A value for an error line: one short line whatever it holds."""
+    if isinstance(value, dict):
+        return "{…}" if value else "{}"
+    if isinstance(value, list | tuple):
+        few = ", ".join("[…]" if isinstance(item, list | tuple) else show(item) for item in value[:8])
+        text = f"[{few}{', …' if len(value) > 8 else ''}]"
+    elif isinstance(value, int) and abs(value) >= INT64:
+        text = f"{value:#x}"
+    elif isinstance(value, bool | int | float):
+        text = toml_value(value)
+    else:
+        text = toml_value(value[:100] if isinstance(value, str) else str(value))
+    return text if len(text) <= 100 else text[:99] + "…"
+
+
+def show_name(name: str) -> str:
+    """A table's or key's name for an error line; an odd one in quotes."""
+    return name if name.isprintable() and len(name) <= 64 else show(name)
+
+
+def table_lines(table: Any, header: str) -> list[str]:
+    """A table in TOML, each value followed by its unit or its choices."""
+    lines = [header]
+    for name, rule in keys_of(type(table)).items():
+        value = getattr(table, name)
+        if value is None:
+            lines.append(f"# {name} is not set")
+            continue
+        choices = joined(rule.allowed) if rule.kind == "str" and rule.allowed else ""
+        note = f"  # {rule.unit or choices}" if rule.unit or choices else ""
+        lines.append(f"{name} = {toml_value(value, rule.hex)}{note}")
+    return lines
+
+
+def is_plain_value(value: object) -> bool:
+    """A finite 64-bit number, a text, a bool, or a flat list of these: what a parameter may be."""
+    if isinstance(value, list):
+        return all(not isinstance(item, list) and is_plain_value(item) for item in value)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, str):
+        return not re.search("[\ud800-\udfff]", value)
+    return isinstance(value, int) and -INT64 <= value < INT64

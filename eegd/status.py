@@ -1,0 +1,134 @@
+"""What the daemon says about itself: the stream's description and the status report, as plain JSON types."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from eegd.attach import AttachServer
+from eegd.capture import LOSSES, CaptureStats
+from eegd.config import Config
+from eegd.conversion import sample_period_ns
+from eegd.frame import flag_names
+from eegd.montage import montage_description
+from eegd.outlet import OutletStats
+
+if TYPE_CHECKING:
+    from eegd.daemon import Daemon
+
+__all__ = ["daemon_status", "pool_report", "raw_description", "summary_line"]
+
+GROUP_DELAY_SAMPLES = 1.5
+"""Of the sinc³ decimation filter: 1.5·(N − 1)/fMOD (SBAS499C 9.3.2.3), for practical N 1.5 sample periods."""
+
+
+def raw_description(config: Config, flags: int) -> dict[str, object]:
+    """What readers of `raw` are told, but for the stream epoch."""
+    return {
+        "name": "raw",
+        "kind": "raw",
+        "rate_sps": float(config.board.rate_sps),
+        "frame_samples": config.samples_per_frame,
+        "frames_per_s": config.board.rate_sps / config.samples_per_frame,
+        "delay_ns": round(GROUP_DELAY_SAMPLES * sample_period_ns(config.board)),
+        "clock": "CLOCK_MONOTONIC",
+        "edge_latency_ns": config.board.edge_latency_ns,
+        "flags": flag_names(flags),
+        "chips": list(config.board.chips),
+        "topology": config.board.topology,
+        **montage_description(config.montage, config.board),
+    }
+
+
+def pool_report(stats: OutletStats) -> dict[str, object]:
+    return {
+        "slabs": stats.n_slabs,
+        "free": stats.free,
+        "in_use": stats.n_slabs - stats.free,
+        "peak_in_use": stats.n_slabs - stats.least_free,
+        "promised": stats.promised,
+        "reserve": stats.reserve,
+        "misses": stats.misses,
+        "allocations": stats.frames,
+        "bytes": stats.segment_bytes,
+        "locked": stats.locked,
+    }
+
+
+def _stream_report(server: AttachServer, captured: CaptureStats | None) -> dict[str, object]:
+    outlet = server.outlet
+    if outlet is None:
+        return {"state": "between epochs", "readers": []}
+    stats = outlet.stats()
+    readers = server.reader_table()
+    report: dict[str, object] = {
+        "state": captured.state if captured is not None else "waiting for readers",
+        "stream_epoch": outlet.stream_epoch,
+        "frames": stats.frames,
+        "samples": stats.samples,
+        "next_sample": stats.next_sample,
+        "lost": stats.lost,
+        "pool": pool_report(stats),
+        "readers": readers,
+    }
+    if stats.holdup is not None:
+        report["held_up_by"] = next(
+            (row["name"] for row, reader in zip(readers, server.readers, strict=False) if reader.place == stats.holdup),
+            "?",
+        )
+    return report
+
+
+def daemon_status(daemon: Daemon) -> dict[str, object]:
+    """The report behind `eegctl status --json`."""
+    acquisition = daemon.acquisition
+    config, counters = acquisition.config, acquisition.counters.values()
+    captured = acquisition.capture.stats() if acquisition.capture is not None else None
+    rate: dict[str, object] = {"nominal_sps": config.board.rate_sps}
+    threads: dict[str, object] = {}
+    if captured is not None:
+        rate |= {
+            "effective_sps": captured.rate_sps,
+            "ppm": captured.ppm,
+            "jitter_rms_us": captured.jitter_rms_us,
+            "late_peak_us": captured.late_peak_us,
+        }
+        threads = {
+            "capture_tid": captured.tid,
+            "sender_tid": captured.sender_tid,
+            "priority_refused": captured.priority_error,
+        }
+    return {
+        "pid": daemon.pid,
+        "uptime_s": time.monotonic() - daemon.started_s,
+        "runtime_dir": str(daemon.directory),
+        "config": config.path,
+        "board": f"{acquisition.board.name}: {' + '.join(config.board.chips)}",
+        "clock": "virtual" if acquisition.board.virtual_clock else "real",
+        "flags": flag_names(acquisition.flags),
+        "n_channels": len(config.montage.on),
+        "frame_samples": config.samples_per_frame,
+        "epochs": acquisition.n_epochs,
+        "rate": rate,
+        "samples": counters["capture.samples"],
+        "losses": {cause: counters[f"loss.{cause}"] for cause in LOSSES},
+        "bad_by_cause": {
+            label.removeprefix("bad."): value for label, value in counters.items() if label.startswith("bad.")
+        },
+        "without_data_ns": acquisition.without_data_ns,
+        "stream": _stream_report(acquisition.server, captured),
+        "events": acquisition.ring.stats(),
+        "threads": threads,
+        "plugins": daemon.supervisor.report(),
+        "warnings": acquisition.warnings,
+    }
+
+
+def summary_line(counters: Mapping[str, int], plural: str = "samples") -> str:
+    """`5 400 000 samples, 0 lost`; losses by cause where there are any."""
+    lost = {cause: counters[f"loss.{cause}"] for cause in LOSSES}
+    total = sum(lost.values())
+    causes = ", ".join(f"{n} {cause}" for cause, n in lost.items() if n)
+    count = f"{counters['capture.samples']:,}".replace(",", " ")
+    return f"{count} {plural}, {total} lost" + (f" ({causes})" if causes else "")

@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: MIT */
+/* The capture thread. Everything below run() happens on it; the rest on control. See capture.h. */
+#define _GNU_SOURCE
+#include "capture.h"
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include "board.h"
+#include "cadence.h"
+#include "counter_inline.h"
+#include "descriptor.h"
+#include "framing.h"
+#include "outlet.h"
+#include "ring.h"
+#include "sender.h"
+#include "thread.h"
+
+#define LOOK_NS 100000000ll  /* longest wait without a look at the reader table */
+#define KEEP_OUT_TCLK 4.0    /* a read must end this long before the next edge (SBAS499C 9.5.1) */
+#define FASTEST_PERIOD 0.975 /* of nominal: the chip's oscillator is within 2.5 % (SBAS499C 7.5) */
+
+/* What control may read while the thread runs: relaxed, each number true by itself. */
+struct shown {
+    _Atomic int state, error, tid, priority_error;
+    _Atomic uint64_t sample_index;
+    _Atomic int64_t first_drdy_ns, last_drdy_ns;
+    _Atomic double period_ns, jitter_rms_ns, late_peak_ns;
+};
+
+struct eegd_capture {
+    struct eegd_capture_config config;
+    struct eegd_cadence cadence;
+    int64_t drdy_ns; /* of the last conversion */
+    uint32_t to_discard;
+    struct eegd_framing framing;
+    uint64_t sample_index; /* of the next sample */
+    uint32_t bad_run;
+    uint32_t equal_run;
+    uint8_t bytes[2][EEGD_MAX_CONVERSION_BYTES]; /* this conversion and the one before */
+    int which;
+    uint8_t zeros[EEGD_MAX_CONVERSION_BYTES];
+    struct shown shown;
+    _Atomic int stop;
+    pthread_t thread;
+};
+
+static void count(struct eegd_capture *capture, int which, uint64_t n)
+{
+    if (capture->config.counters[which])
+        eegd_counter_count(capture->config.counters[which], n);
+}
+
+static void post(struct eegd_capture *capture, uint32_t kind, uint64_t a, double value)
+{
+    struct eegd_event event = {.kind = kind,
+                               .sample_index = capture->sample_index,
+                               .time_ns = capture->drdy_ns,
+                               .value = value,
+                               .a = a};
+    if (capture->config.events)
+        eegd_events_post(capture->config.events, &event);
+}
+
+/* n samples are gone: a frame never spans them, and the index moves on. */
+static void lose(struct eegd_capture *capture, int counter, uint32_t event, uint64_t n, double value)
+{
+    eegd_framing_close(&capture->framing, capture->cadence.clock.period_ns);
+    count(capture, counter, n);
+    post(capture, event, n, value);
+    capture->sample_index += n;
+}
+
+static void append(struct eegd_capture *capture, const uint8_t *bytes, double time_ns)
+{
+    struct eegd_sample sample = {.bytes = bytes,
+                                 .index = capture->sample_index,
+                                 .drdy_ns = capture->drdy_ns,
+                                 .time_ns = time_ns,
+                                 .period_ns = capture->cadence.clock.period_ns};
+    if (!eegd_framing_append(&capture->framing, &sample)) {
+        lose(capture, EEGD_COUNT_OVERRUN, EEGD_EVENT_LOSS_OVERRUN, 1, 0);
+        return;
+    }
+    capture->sample_index++;
+    count(capture, EEGD_COUNT_SAMPLES, 1);
+}
+
+/* ---- conversions ---- */
+
+static int read_conversion(struct eegd_capture *capture, uint8_t *bytes, int64_t *end_ns)
+{
+    uint32_t offset = 0;
+    for (uint32_t i = 0; i < capture->config.n_transfers; i++) {
+        struct eegd_transfer transfer = {.tx = capture->zeros,
+                                         .rx = bytes + offset,
+                                         .len = capture->config.transfer_bytes[i],
+                                         .speed_hz = capture->config.sclk_hz,
+                                         .cs = capture->config.transfer_cs[i]};
+        int error = eegd_board_transfer(capture->config.board, &transfer, end_ns);
+        if (error < 0)
+            return error;
+        offset += transfer.len;
+    }
+    return 0;
+}
+
+/* True when no channel moves although at least one of them is within its range: live inputs always have
+ * noise. */
+static int is_frozen(struct eegd_capture *capture, const uint8_t *bytes, const uint8_t *before)
+{
+    const struct eegd_conversion_map *map = &capture->config.map;
+    if (!capture->config.frozen_run || memcmp(bytes, before, map->n_bytes) != 0) {
+        capture->equal_run = 0;
+        return 0;
+    }
+    int clipped = 1;
+    for (uint32_t channel = 0; channel < map->n_channels && clipped; channel++) {
+        int32_t code = eegd_code_from_bytes(bytes + map->channel_offset[channel]);
+        clipped = code == 0x7FFFFF || code == -0x800000;
+    }
+    capture->equal_run = clipped ? 0 : capture->equal_run + 1;
+    return capture->equal_run + 1 >= capture->config.frozen_run;
+}
+
+/* The counter of the cause, or -1 for a good conversion. */
+static int cause_of_bad(struct eegd_capture *capture, const uint8_t *bytes, const uint8_t *before)
+{
+    switch (eegd_conversion_check(&capture->config.map, bytes)) {
+    case EEGD_CONVERSION_ALL_00:
+        return EEGD_COUNT_ALL_00;
+    case EEGD_CONVERSION_ALL_FF:
+        return EEGD_COUNT_ALL_FF;
+    case EEGD_CONVERSION_BAD_STATUS:
+        return EEGD_COUNT_BAD_STATUS;
+    default:
+        return is_frozen(capture, bytes, before) ? EEGD_COUNT_FROZEN : -1;
+    }
+}
+
+static void lose_bad(struct eegd_capture *capture, int cause)
+{
+    count(capture, cause, 1);
+    capture->bad_run++;
+    lose(capture, EEGD_COUNT_BAD, EEGD_EVENT_LOSS_BAD, 1, cause);
+}
+
+/* How late the read ended, in ns; not positive when it was in time. Decided from the fit, not from the next
+ * event; until the fit has locked, the chip may be as fast as the datasheet allows. */
+static double lateness_ns(struct eegd_capture *capture, int64_t end_ns, double time_ns)
+{
+    const struct eegd_clock *clock = &capture->cadence.clock;
+    double period_ns =
+        clock->state == EEGD_CLOCK_LOCKED ? clock->period_ns : capture->config.period_ns * FASTEST_PERIOD;
+    double next_ns = time_ns - (double)capture->config.edge_latency_ns + period_ns;
+    return (double)end_ns - (next_ns - KEEP_OUT_TCLK * capture->config.tclk_ns);
+}
+
+static void take_conversion(struct eegd_capture *capture, double time_ns)
+{
+    uint8_t *bytes = capture->bytes[capture->which], *before = capture->bytes[!capture->which];
+    int64_t end_ns = 0;
+    int error = read_conversion(capture, bytes, &end_ns);
+    count(capture, EEGD_COUNT_CONVERSIONS, 1);
+    if (capture->to_discard) {
+        capture->to_discard--;
+        count(capture, EEGD_COUNT_DISCARDED, 1);
+        return;
+    }
+    if (error < 0) {
+        atomic_store_explicit(&capture->shown.error, error, memory_order_relaxed);
+        lose_bad(capture, EEGD_COUNT_SPI_ERRORS);
+        return;
+    }
+    double late_ns = lateness_ns(capture, end_ns, time_ns);
+    if (late_ns > 0) {
+        lose(capture, EEGD_COUNT_LATE, EEGD_EVENT_LOSS_LATE, 1, late_ns);
+        return;
+    }
+    int cause = cause_of_bad(capture, bytes, before);
+    capture->which = !capture->which; /* what was read becomes the one before */
+    if (cause >= 0) {
+        lose_bad(capture, cause);
+        return;
+    }
+    capture->bad_run = 0;
+    append(capture, bytes, time_ns);
+}
+
+/* ---- edges ---- */
+
+static void show_edge(struct eegd_capture *capture)
+{
+    struct shown *shown = &capture->shown;
+    const struct eegd_clock *clock = &capture->cadence.clock;
+    if (!atomic_load_explicit(&shown->first_drdy_ns, memory_order_relaxed) && capture->sample_index)
+        atomic_store_explicit(&shown->first_drdy_ns, capture->drdy_ns, memory_order_relaxed);
+    atomic_store_explicit(&shown->last_drdy_ns, capture->drdy_ns, memory_order_relaxed);
+    atomic_store_explicit(&shown->sample_index, capture->sample_index, memory_order_relaxed);
+    atomic_store_explicit(&shown->period_ns, clock->period_ns, memory_order_relaxed);
+    atomic_store_explicit(&shown->jitter_rms_ns, clock->jitter_rms_ns, memory_order_relaxed);
+    atomic_store_explicit(&shown->late_peak_ns, clock->late_peak_ns, memory_order_relaxed);
+}
+
+/* The times that follow do not continue those of the frame being filled: it ends here. */
+static void on_relock(struct eegd_capture *capture, double step_ns)
+{
+    eegd_framing_close(&capture->framing, capture->cadence.clock.period_ns);
+    post(capture, EEGD_EVENT_CLOCK_RELOCK, 0, step_ns);
+}
+
+static void on_edge(struct eegd_capture *capture, const struct eegd_edge *edge)
+{
+    struct eegd_beat beat = eegd_cadence_take(&capture->cadence, edge);
+    if (beat.n_extra)
+        count(capture, EEGD_COUNT_EXTRA_EDGES, beat.n_extra);
+    if (!beat.n_periods)
+        return;
+    if (beat.relocked)
+        on_relock(capture, beat.step_ns);
+    if (beat.n_periods > 1 && !capture->to_discard)
+        lose(capture, EEGD_COUNT_MISSED, EEGD_EVENT_LOSS_MISSED, beat.n_periods - 1, 0);
+    capture->drdy_ns = edge->drdy_ns;
+    take_conversion(capture, eegd_clock_time_ns(&capture->cadence.clock));
+    show_edge(capture);
+}
+
+static void look_at_readers(struct eegd_capture *capture)
+{
+    if (!capture->framing.sender)
+        eegd_outlet_idle(capture->config.outlet);
+}
+
+/* No edge within a wait. True when it has lasted too long. */
+static int is_stalled(struct eegd_capture *capture, int64_t waiting_since)
+{
+    look_at_readers(capture);
+    int64_t quiet_ns = eegd_board_now(capture->config.board) - waiting_since;
+    if (quiet_ns < capture->config.stall_ns)
+        return 0;
+    count(capture, EEGD_COUNT_STALLS, 1);
+    post(capture, EEGD_EVENT_STALLED, 0, (double)quiet_ns);
+    return 1;
+}
+
+/* START comes last of all, from this thread, so that the first edge finds it waiting. */
+static int start_conversions(struct eegd_capture *capture)
+{
+    const struct eegd_capture_config *config = &capture->config;
+    if (!config->start_command)
+        return eegd_board_set_line(config->board, EEGD_LINE_START, 1);
+    for (uint32_t i = 0; i < config->n_start_cs; i++) {
+        struct eegd_transfer transfer = {.tx = &config->start_command,
+                                         .len = 1,
+                                         .speed_hz = config->register_sclk_hz,
+                                         .cs = config->start_cs[i],
+                                         .delay_us = 3};
+        int error = eegd_board_transfer(config->board, &transfer, NULL);
+        if (error < 0)
+            return error;
+    }
+    return 0;
+}
+
+/* Runs until something ends it; returns EEGD_CAPTURE_…. */
+static int capture_until_end(struct eegd_capture *capture)
+{
+    struct eegd_board *board = capture->config.board;
+    struct eegd_edge edge;
+    int64_t since = eegd_board_now(board), looked = since;
+    while (!atomic_load_explicit(&capture->stop, memory_order_relaxed)) {
+        int result = eegd_board_wait(board, LOOK_NS, &edge);
+        if (result == 1) {
+            on_edge(capture, &edge);
+            since = eegd_board_now(board);
+            if (since - looked >= LOOK_NS) { /* a frame may last longer than readers should wait */
+                look_at_readers(capture);
+                looked = since;
+            }
+            if (capture->config.max_bad_run && capture->bad_run >= capture->config.max_bad_run)
+                return EEGD_CAPTURE_BAD;
+        } else if (result == 0) {
+            if (is_stalled(capture, since))
+                return EEGD_CAPTURE_STALLED;
+        } else if (result == -ENODATA) {
+            return EEGD_CAPTURE_OVER;
+        } else if (result != -EINTR) {
+            atomic_store_explicit(&capture->shown.error, result, memory_order_relaxed);
+            return EEGD_CAPTURE_BOARD_ERROR;
+        }
+    }
+    return EEGD_CAPTURE_STOPPED;
+}
+
+static void post_end(struct eegd_capture *capture, int state)
+{
+    if (state == EEGD_CAPTURE_OVER)
+        post(capture, EEGD_EVENT_REPLAY_OVER, capture->sample_index, 0);
+    else if (state != EEGD_CAPTURE_STOPPED)
+        post(capture, EEGD_EVENT_BOARD_FAILED, (uint64_t)-capture->shown.error, state);
+}
+
+static void *run(void *argument)
+{
+    struct eegd_capture *capture = argument;
+    struct eegd_thread_config thread = {
+        .name = "eegd-capture", .priority = capture->config.priority, .cpu = capture->config.cpu};
+    atomic_store(&capture->shown.priority_error, eegd_thread_settle(&thread));
+    atomic_store(&capture->shown.tid, eegd_thread_id());
+    int state = EEGD_CAPTURE_BOARD_ERROR;
+    int error = eegd_board_drain(capture->config.board);
+    if (error >= 0)
+        error = start_conversions(capture);
+    if (error < 0)
+        atomic_store(&capture->shown.error, error);
+    else
+        state = capture_until_end(capture);
+    eegd_framing_close(&capture->framing, capture->cadence.clock.period_ns);
+    atomic_store_explicit(&capture->shown.state, state, memory_order_release);
+    post_end(capture, state);
+    return NULL;
+}
+
+/* ---- control ---- */
+
+static int is_usable(const struct eegd_capture_config *config)
+{
+    uint32_t n_bytes = 0;
+    for (uint32_t i = 0; i < config->n_transfers && i < 4; i++)
+        n_bytes += config->transfer_bytes[i];
+    return config->n_transfers >= 1 && config->n_transfers <= 4 && n_bytes == config->map.n_bytes &&
+           n_bytes <= EEGD_MAX_CONVERSION_BYTES && config->n_start_cs <= 4 && config->frame_samples >= 1 &&
+           config->frame_samples <= EEGD_MAX_FRAME_SAMPLES && config->period_ns > 0 && config->stall_ns > 0 &&
+           config->map.n_channels >= 1 && config->map.n_channels <= EEGD_MAX_CHANNELS &&
+           !(config->use_sender &&
+             config->board->virtual_clock); /* its time stands still while a sender works */
+}
+
+struct eegd_capture *eegd_capture_start(const struct eegd_capture_config *config, int *error)
+{
+    *error = is_usable(config) ? 0 : -EINVAL;
+    struct eegd_capture *capture = *error ? NULL : calloc(1, sizeof(*capture));
+    if (!capture) {
+        *error = *error ? *error : -ENOMEM;
+        return NULL;
+    }
+    capture->config = *config;
+    capture->to_discard = config->discard;
+    eegd_framing_init(&capture->framing, &capture->config);
+    *error = eegd_cadence_init(&capture->cadence, config->period_ns);
+    if (!*error && config->use_sender)
+        capture->framing.sender = eegd_sender_start(
+            config->outlet, config->priority > 1 ? config->priority - 1 : 0, config->cpu, error);
+    if (!*error)
+        *error = eegd_thread_start(&capture->thread, run, capture);
+    if (*error) {
+        if (capture->framing.sender)
+            eegd_sender_stop(capture->framing.sender);
+        free(capture);
+        return NULL;
+    }
+    return capture;
+}
+
+void eegd_capture_stop(struct eegd_capture *capture)
+{
+    atomic_store(&capture->stop, 1);
+    eegd_board_wake(capture->config.board);
+}
+
+void eegd_capture_join(struct eegd_capture *capture)
+{
+    pthread_join(capture->thread, NULL);
+    if (capture->framing.sender)
+        eegd_sender_stop(capture->framing.sender);
+    capture->framing.sender = NULL;
+}
+
+void eegd_capture_free(struct eegd_capture *capture)
+{
+    free(capture);
+}
+
+void eegd_capture_stats(const struct eegd_capture *capture, struct eegd_capture_stats *stats)
+{
+    const struct shown *shown = &capture->shown;
+    double period = atomic_load_explicit(&shown->period_ns, memory_order_relaxed);
+    *stats = (struct eegd_capture_stats){
+        .state = atomic_load_explicit(&shown->state, memory_order_acquire),
+        .error = atomic_load_explicit(&shown->error, memory_order_relaxed),
+        .tid = atomic_load_explicit(&shown->tid, memory_order_relaxed),
+        .sender_tid = capture->framing.sender ? eegd_sender_tid(capture->framing.sender) : 0,
+        .priority_error = atomic_load_explicit(&shown->priority_error, memory_order_relaxed),
+        .sample_index = atomic_load_explicit(&shown->sample_index, memory_order_relaxed),
+        .first_drdy_ns = atomic_load_explicit(&shown->first_drdy_ns, memory_order_relaxed),
+        .last_drdy_ns = atomic_load_explicit(&shown->last_drdy_ns, memory_order_relaxed),
+        .period_ns = period,
+        .rate_sps = period > 0 ? 1e9 / period : 0,
+        .ppm = period > 0 ? (capture->config.period_ns / period - 1) * 1e6 : 0,
+        .jitter_rms_ns = atomic_load_explicit(&shown->jitter_rms_ns, memory_order_relaxed),
+        .late_peak_ns = atomic_load_explicit(&shown->late_peak_ns, memory_order_relaxed),
+    };
+}

@@ -1,0 +1,448 @@
+/* SPDX-License-Identifier: MIT */
+/* Segment, pool and reader table of one stream epoch, writer's side. Threads: see outlet.h. */
+#define _GNU_SOURCE
+#include "outlet.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include "book.h"
+#include "descriptor.h"
+#include "layout.h"
+#include "monotonic.h"
+#include "pool.h"
+#include "segment.h"
+
+#define VIRTUAL_WAIT_NS 50000
+#define WALL_SPREAD_NS 5000
+
+struct reader {
+    _Atomic int state;
+    _Atomic uint64_t joined_frame;
+    struct eegd_book book;
+};
+
+struct eegd_outlet {
+    struct eegd_segment segment;
+    struct eegd_pool pool;
+    struct reader readers[EEGD_MAX_READERS];
+    /* sending thread */
+    int listed[EEGD_MAX_READERS]; /* places that are active or quiet */
+    int n_listed;
+    uint32_t seen_generation;
+    uint64_t next_frame;
+    uint64_t next_sample;
+    /* between the threads */
+    _Atomic uint32_t generation; /* control raises it after every change of a state */
+    _Atomic int hurry;
+    _Atomic uint32_t holdup;
+    _Atomic uint64_t claim_failures;
+    _Atomic uint32_t n_free, least_free;
+    /* control thread, and constants */
+    uint32_t reserve;
+    uint32_t promised;
+    uint32_t flags;
+    int virtual_clock;
+    int locked;
+};
+
+uint32_t eegd_outlet_slabs_needed(uint32_t sum_of_depths, uint32_t reserve)
+{
+    return sum_of_depths + reserve;
+}
+
+static struct eegd_segment_header *header_of(struct eegd_outlet *outlet)
+{
+    return (struct eegd_segment_header *)outlet->segment.base;
+}
+
+static void show_free(struct eegd_outlet *outlet)
+{
+    atomic_store_explicit(&outlet->n_free, outlet->pool.n_free, memory_order_relaxed);
+    atomic_store_explicit(&outlet->least_free, outlet->pool.least_free, memory_order_relaxed);
+}
+
+struct eegd_outlet *eegd_outlet_new(const struct eegd_outlet_config *config, int *error)
+{
+    struct eegd_geometry geometry = {.n_slabs = config->n_slabs,
+                                     .n_channels = config->n_channels,
+                                     .slab_samples = config->slab_samples,
+                                     .kind = config->kind,
+                                     .flags = config->flags,
+                                     .stream_epoch = config->stream_epoch,
+                                     .rate_sps = config->rate_sps};
+    if (config->reserve < 1 || config->reserve >= config->n_slabs) {
+        *error = -EINVAL;
+        return NULL;
+    }
+    struct eegd_outlet *outlet = calloc(1, sizeof(*outlet));
+    if (!outlet) {
+        *error = -ENOMEM;
+        return NULL;
+    }
+    *error = eegd_segment_create(&outlet->segment, config->name, &geometry, &outlet->locked);
+    if (!*error)
+        *error = eegd_pool_open(&outlet->pool, config->n_slabs);
+    if (*error) {
+        eegd_outlet_free(outlet);
+        return NULL;
+    }
+    outlet->reserve = config->reserve;
+    outlet->flags = config->flags;
+    outlet->virtual_clock = config->virtual_clock;
+    show_free(outlet);
+    return outlet;
+}
+
+void eegd_outlet_free(struct eegd_outlet *outlet)
+{
+    for (int place = 0; place < EEGD_MAX_READERS; place++)
+        eegd_book_close(&outlet->readers[place].book);
+    eegd_pool_close(&outlet->pool);
+    eegd_segment_unmap(&outlet->segment);
+    free(outlet);
+}
+
+int eegd_outlet_segment_fd(const struct eegd_outlet *outlet)
+{
+    return outlet->segment.fd;
+}
+
+uint32_t eegd_outlet_plane_stride(const struct eegd_outlet *outlet)
+{
+    return outlet->segment.geometry.plane_stride;
+}
+
+float *eegd_outlet_slab(struct eegd_outlet *outlet, uint32_t slab)
+{
+    return (float *)(outlet->segment.slabs + outlet->segment.geometry.slab_stride * slab);
+}
+
+struct eegd_descriptor *eegd_outlet_descriptor(struct eegd_outlet *outlet, uint32_t slab)
+{
+    return (struct eegd_descriptor *)(outlet->segment.descriptors + sizeof(struct eegd_descriptor) * slab);
+}
+
+/* ---- sending thread ---- */
+
+/* Takes in what control changed since the last look. */
+static void look_at_table(struct eegd_outlet *outlet)
+{
+    /* acquire: what control wrote about a joining reader comes before its state, and that before the
+     * generation */
+    uint32_t generation = atomic_load_explicit(&outlet->generation, memory_order_acquire);
+    if (generation == outlet->seen_generation)
+        return;
+    outlet->seen_generation = generation;
+    outlet->n_listed = 0;
+    for (int place = 0; place < EEGD_MAX_READERS; place++) {
+        struct reader *reader = &outlet->readers[place];
+        int state = atomic_load_explicit(&reader->state, memory_order_acquire);
+        if (state == EEGD_READER_JOINING) {
+            atomic_store_explicit(&reader->joined_frame, outlet->next_frame, memory_order_relaxed);
+            /* control may have asked it to leave in this very moment: then it is struck on the next look */
+            atomic_compare_exchange_strong(&reader->state, &state, EEGD_READER_ACTIVE);
+            state = atomic_load(&reader->state);
+        }
+        if (state == EEGD_READER_LEAVING) {
+            eegd_book_strike(&reader->book, &outlet->pool);
+            /* release: the last use of page and socket comes first; pairs with the acquire of
+             * eegd_outlet_state */
+            atomic_store_explicit(&reader->state, EEGD_READER_GONE, memory_order_release);
+        } else if (state == EEGD_READER_ACTIVE || state == EEGD_READER_QUIET) {
+            outlet->listed[outlet->n_listed++] = place;
+        }
+    }
+}
+
+static void collect_all(struct eegd_outlet *outlet, uint32_t n)
+{
+    for (int i = 0; i < outlet->n_listed; i++)
+        eegd_book_collect(&outlet->readers[outlet->listed[i]].book, &outlet->pool, n);
+}
+
+int eegd_outlet_claim(struct eegd_outlet *outlet)
+{
+    int slab = eegd_pool_take(&outlet->pool);
+    if (slab < 0) {
+        look_at_table(outlet);
+        collect_all(outlet, 64);
+        slab = eegd_pool_take(&outlet->pool);
+    }
+    if (slab < 0)
+        atomic_fetch_add_explicit(&outlet->claim_failures, 1, memory_order_relaxed);
+    return slab;
+}
+
+void eegd_outlet_abandon(struct eegd_outlet *outlet, uint32_t slab)
+{
+    eegd_pool_drop(&outlet->pool, slab);
+}
+
+void eegd_outlet_idle(struct eegd_outlet *outlet)
+{
+    look_at_table(outlet);
+    collect_all(outlet, 64);
+    show_free(outlet);
+}
+
+/* The first active lossless reader that has no credit, or -1. */
+static int place_without_credit(struct eegd_outlet *outlet)
+{
+    for (int i = 0; i < outlet->n_listed; i++) {
+        struct reader *reader = &outlet->readers[outlet->listed[i]];
+        struct eegd_book *book = &reader->book;
+        if (book->policy != EEGD_POLICY_LOSSLESS ||
+            atomic_load_explicit(&reader->state, memory_order_relaxed) != EEGD_READER_ACTIVE)
+            continue;
+        eegd_book_collect(book, &outlet->pool, eegd_book_has_credit(book) ? 0 : book->depth);
+        if (!eegd_book_has_credit(book))
+            return outlet->listed[i];
+    }
+    return -1;
+}
+
+static void rest(struct eegd_outlet *outlet, int place)
+{
+    atomic_store_explicit(&outlet->holdup, (uint32_t)place + 1, memory_order_relaxed);
+    nanosleep(&(struct timespec){.tv_nsec = VIRTUAL_WAIT_NS}, NULL);
+}
+
+/* In virtual time a lossless reader holds the stream up until it has credit, or is gone, or control is in a
+ * hurry. Meanwhile others may come and go. */
+static void wait_for_credit(struct eegd_outlet *outlet)
+{
+    int place;
+    while (!atomic_load_explicit(&outlet->hurry, memory_order_relaxed) &&
+           (place = place_without_credit(outlet)) >= 0) {
+        rest(outlet, place);
+        look_at_table(outlet);
+    }
+    atomic_store_explicit(&outlet->holdup, 0, memory_order_relaxed);
+}
+
+static int must_wait(const struct eegd_outlet *outlet, const struct reader *reader)
+{
+    return outlet->virtual_clock && reader->book.policy == EEGD_POLICY_LOSSLESS &&
+           atomic_load_explicit(&reader->state, memory_order_relaxed) == EEGD_READER_ACTIVE &&
+           !atomic_load_explicit(&outlet->hurry, memory_order_relaxed);
+}
+
+/* Offers the frame. In virtual time ZeroMQ may have no room although there is credit, for it hears late of
+ * what was drained: that is waited for too. */
+static int give(struct eegd_outlet *outlet, int place, const struct eegd_message *message)
+{
+    struct reader *reader = &outlet->readers[place];
+    while (must_wait(outlet, reader)) {
+        if (eegd_book_try(&reader->book, &outlet->pool, message) == EEGD_GIVEN) {
+            atomic_store_explicit(&outlet->holdup, 0, memory_order_relaxed);
+            return 1;
+        }
+        rest(outlet, place);
+    }
+    atomic_store_explicit(&outlet->holdup, 0, memory_order_relaxed);
+    if (atomic_load_explicit(&reader->state, memory_order_relaxed) != EEGD_READER_ACTIVE)
+        return 0; /* it left, or was to be quiet, while it was waited for */
+    return eegd_book_offer(&reader->book, &outlet->pool, message);
+}
+
+/* The wall clock is read between two looks at the other one; again where we were interrupted meanwhile. */
+static int64_t wall_offset_ns(void)
+{
+    struct timespec wall;
+    int64_t before_ns = 0, after_ns = WALL_SPREAD_NS;
+    for (int i = 0; i < 3 && after_ns - before_ns >= WALL_SPREAD_NS; i++) {
+        before_ns = eegd_monotonic_ns();
+        clock_gettime(CLOCK_REALTIME, &wall);
+        after_ns = eegd_monotonic_ns();
+    }
+    return wall.tv_sec * INT64_C(1000000000) + wall.tv_nsec - before_ns - (after_ns - before_ns) / 2;
+}
+
+static void complete(struct eegd_outlet *outlet, struct eegd_descriptor *descriptor, int64_t now_ns)
+{
+    const struct eegd_geometry *geometry = &outlet->segment.geometry;
+    descriptor->frame_number = outlet->next_frame;
+    descriptor->lost_before = descriptor->sample_index - outlet->next_sample;
+    descriptor->flags |= outlet->flags | (outlet->next_frame == 0 ? EEGD_FLAG_FIRST : 0);
+    descriptor->kind = geometry->kind;
+    descriptor->n_channels = geometry->n_channels;
+    descriptor->publish_ns = now_ns;
+    descriptor->wall_offset_ns = wall_offset_ns();
+}
+
+static void show_totals(struct eegd_outlet *outlet, const struct eegd_descriptor *descriptor)
+{
+    struct eegd_segment_header *header = header_of(outlet);
+    uint64_t n_samples =
+        atomic_load_explicit(&header->n_samples, memory_order_relaxed) + descriptor->n_samples;
+    uint64_t n_lost = atomic_load_explicit(&header->n_lost, memory_order_relaxed) + descriptor->lost_before;
+    atomic_store_explicit(&header->n_frames, outlet->next_frame, memory_order_relaxed);
+    atomic_store_explicit(&header->n_samples, n_samples, memory_order_relaxed);
+    atomic_store_explicit(&header->next_sample, outlet->next_sample, memory_order_relaxed);
+    atomic_store_explicit(&header->n_lost, n_lost, memory_order_relaxed);
+    show_free(outlet);
+}
+
+int eegd_outlet_publish(struct eegd_outlet *outlet, uint32_t slab, int64_t now_ns)
+{
+    struct eegd_descriptor *descriptor = eegd_outlet_descriptor(outlet, slab);
+    look_at_table(outlet);
+    if (outlet->virtual_clock)
+        wait_for_credit(outlet);
+    complete(outlet, descriptor, now_ns);
+    struct eegd_message message = {.frame_number = descriptor->frame_number,
+                                   .slab = slab,
+                                   .sample_index = descriptor->sample_index,
+                                   .publish_ns = now_ns};
+    int n_given = 0;
+    for (int i = 0; i < outlet->n_listed; i++) {
+        struct reader *reader = &outlet->readers[outlet->listed[i]];
+        if (atomic_load_explicit(&reader->state, memory_order_relaxed) == EEGD_READER_ACTIVE)
+            n_given += give(outlet, outlet->listed[i], &message);
+        else
+            eegd_book_collect(&reader->book, &outlet->pool, 1);
+    }
+    outlet->next_frame++;
+    outlet->next_sample = descriptor->sample_index + descriptor->n_samples;
+    eegd_pool_drop(&outlet->pool, slab);
+    show_totals(outlet, descriptor); /* the descriptor stays as it is until the slab is claimed anew */
+    return n_given;
+}
+
+/* ---- control thread ---- */
+
+static void tell(struct eegd_outlet *outlet)
+{
+    atomic_fetch_add_explicit(&outlet->generation, 1, memory_order_release);
+}
+
+uint32_t eegd_outlet_credit_left(const struct eegd_outlet *outlet)
+{
+    uint32_t used = eegd_outlet_slabs_needed(outlet->promised, outlet->reserve);
+    return used < outlet->pool.n_slabs ? outlet->pool.n_slabs - used : 0;
+}
+
+static int empty_place(const struct eegd_outlet *outlet)
+{
+    for (int place = 0; place < EEGD_MAX_READERS; place++)
+        if (atomic_load_explicit(&outlet->readers[place].state, memory_order_acquire) == EEGD_READER_EMPTY)
+            return place;
+    return -EAGAIN;
+}
+
+int eegd_outlet_join(struct eegd_outlet *outlet, const struct eegd_reader_config *config)
+{
+    if (!config->page || config->depth < 1 || config->depth > EEGD_MAX_DEPTH ||
+        config->policy < EEGD_POLICY_QUEUE || config->policy > EEGD_POLICY_LOSSLESS ||
+        config->lane < EEGD_LANE_ZEROMQ || config->lane > EEGD_LANE_DIRECT ||
+        (config->lane == EEGD_LANE_ZEROMQ) != (config->socket != NULL))
+        return -EINVAL;
+    if (config->depth > eegd_outlet_credit_left(outlet))
+        return -ENOSPC;
+    int place = empty_place(outlet);
+    if (place < 0)
+        return place;
+    int error = eegd_book_open(&outlet->readers[place].book, config);
+    if (error)
+        return error;
+    outlet->promised += config->depth;
+    atomic_store_explicit(&outlet->readers[place].joined_frame, 0, memory_order_relaxed);
+    atomic_store_explicit(&outlet->readers[place].state, EEGD_READER_JOINING, memory_order_release);
+    tell(outlet);
+    return place;
+}
+
+int eegd_outlet_state(const struct eegd_outlet *outlet, int place)
+{
+    if (place < 0 || place >= EEGD_MAX_READERS)
+        return -EINVAL;
+    return atomic_load_explicit(&outlet->readers[place].state, memory_order_acquire);
+}
+
+/* Moves one state on, unless the sending thread is done with the reader already. */
+static void ask(struct eegd_outlet *outlet, int place, int state)
+{
+    int now = eegd_outlet_state(outlet, place);
+    while (now >= EEGD_READER_JOINING && now < state)
+        if (atomic_compare_exchange_weak(&outlet->readers[place].state, &now, state))
+            break;
+    tell(outlet);
+}
+
+void eegd_outlet_quiet(struct eegd_outlet *outlet, int place)
+{
+    ask(outlet, place, EEGD_READER_QUIET);
+}
+
+void eegd_outlet_leave(struct eegd_outlet *outlet, int place)
+{
+    ask(outlet, place, EEGD_READER_LEAVING);
+}
+
+void eegd_outlet_forget(struct eegd_outlet *outlet, int place)
+{
+    if (eegd_outlet_state(outlet, place) != EEGD_READER_GONE)
+        return;
+    outlet->promised -= outlet->readers[place].book.depth;
+    eegd_book_close(&outlet->readers[place].book);
+    atomic_store_explicit(&outlet->readers[place].state, EEGD_READER_EMPTY, memory_order_release);
+    tell(outlet);
+}
+
+int eegd_outlet_reader_stats(const struct eegd_outlet *outlet, int place, struct eegd_reader_stats *stats)
+{
+    int state = eegd_outlet_state(outlet, place);
+    memset(stats, 0, sizeof(*stats));
+    stats->state = state;
+    if (state <= EEGD_READER_EMPTY)
+        return state;
+    const struct eegd_book *book = &outlet->readers[place].book;
+    stats->policy = book->policy;
+    stats->lane = book->lane;
+    stats->depth = book->depth;
+    stats->sent = atomic_load_explicit(&book->sent, memory_order_relaxed);
+    stats->missed = atomic_load_explicit(&book->missed, memory_order_relaxed);
+    stats->replaced = atomic_load_explicit(&book->replaced, memory_order_relaxed);
+    stats->send_failed = atomic_load_explicit(&book->send_failed, memory_order_relaxed);
+    stats->corrupt = atomic_load_explicit(&book->corrupt, memory_order_relaxed);
+    stats->joined_frame = atomic_load_explicit(&outlet->readers[place].joined_frame, memory_order_relaxed);
+    uint64_t oldest = UINT64_MAX;
+    for (uint32_t i = 0; i < book->depth; i++) {
+        uint64_t word = atomic_load_explicit(&book->page->words[i], memory_order_relaxed);
+        stats->queued += eegd_lease_state(word) == EEGD_LEASE_QUEUED;
+        stats->held += eegd_lease_state(word) == EEGD_LEASE_HELD;
+        if (eegd_lease_state(word) == EEGD_LEASE_QUEUED && eegd_lease_frame(word) < oldest)
+            oldest = eegd_lease_frame(word);
+    }
+    const struct eegd_segment_header *header = (const struct eegd_segment_header *)outlet->segment.base;
+    uint64_t next = atomic_load_explicit(&header->n_frames, memory_order_relaxed);
+    stats->oldest_frame = oldest < next ? oldest : next;
+    return state;
+}
+
+void eegd_outlet_stats(const struct eegd_outlet *outlet, struct eegd_outlet_stats *stats)
+{
+    const struct eegd_segment_header *header = (const struct eegd_segment_header *)outlet->segment.base;
+    *stats = (struct eegd_outlet_stats){
+        .n_slabs = outlet->pool.n_slabs,
+        .reserve = outlet->reserve,
+        .free = atomic_load_explicit(&outlet->n_free, memory_order_relaxed),
+        .least_free = atomic_load_explicit(&outlet->least_free, memory_order_relaxed),
+        .promised = outlet->promised,
+        .holdup = atomic_load_explicit(&outlet->holdup, memory_order_relaxed),
+        .frames = atomic_load_explicit(&header->n_frames, memory_order_relaxed),
+        .samples = atomic_load_explicit(&header->n_samples, memory_order_relaxed),
+        .next_sample = atomic_load_explicit(&header->next_sample, memory_order_relaxed),
+        .lost = atomic_load_explicit(&header->n_lost, memory_order_relaxed),
+        .claim_failures = atomic_load_explicit(&outlet->claim_failures, memory_order_relaxed),
+        .stream_epoch = outlet->segment.geometry.stream_epoch,
+        .segment_bytes = outlet->segment.geometry.segment_bytes,
+        .locked = outlet->locked,
+    };
+}
+
+void eegd_outlet_hurry(struct eegd_outlet *outlet)
+{
+    atomic_store_explicit(&outlet->hurry, 1, memory_order_relaxed);
+}

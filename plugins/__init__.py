@@ -1,0 +1,1 @@
+"""The plugins that come with eegd, one file each; installed as the package `eegd_plugins`."""

@@ -1,0 +1,20 @@
+"""Template: every channel times a gain. Copy this file, rename file and class, and write your own `process`.
+
+Adds no delay and keeps no memory from one frame to the next, so a gap in the input changes nothing.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eegd.plugin import Frame, Param, Plugin
+
+
+class Template(Plugin):
+    """Every channel times a gain."""
+
+    gain = Param(1.0, min=-100, max=100, doc="Factor for every channel")
+
+    def process(self, frame: Frame, out: NDArray[np.float32]) -> None:
+        np.multiply(frame.data, self.gain, out=out)

@@ -1,0 +1,525 @@
+/* SPDX-License-Identifier: MIT */
+/* The capture thread on a board that follows a script: what becomes of each edge and each read. */
+#include <errno.h>
+#include <math.h>
+#include "board.h"
+#include "capture.h"
+#include "counter_inline.h"
+#include "ring.h"
+#include "stream_fixture.h"
+
+#define BASE_NS 8640000000000000ll /* 100 days */
+#define N_CHIPS 2
+#define FRAME_BYTES 27
+#define MAX_STEPS 4000
+
+/* One edge as the host sees it, and what a read then gives. */
+struct step {
+    int64_t drdy_ns;
+    uint64_t seq;
+    int64_t read_ns;  /* from the stamp to the end of the last chip's read */
+    uint32_t number;  /* of the conversion that is read */
+    int failing_chip; /* its transfer fails with -ETIMEDOUT; -1: none */
+    uint8_t status;   /* first byte of the second chip */
+};
+
+static struct script {
+    struct eegd_board board; /* first */
+    struct step steps[MAX_STEPS];
+    int n_steps, next;
+    int end; /* what wait answers after the last step */
+    int64_t now_ns;
+    double period_ns;
+    uint64_t n_edges, seq;
+} script;
+
+static struct eegd_counter counters[EEGD_N_COUNTS];
+static struct eegd_capture_config config;
+static struct eegd_outlet *outlet;
+static struct fixture_reader reader;
+static struct eegd_capture_stats stats;
+
+static int script_wait(struct eegd_board *board, int64_t timeout_ns, struct eegd_edge *edge)
+{
+    (void)board;
+    if (script.next == script.n_steps) {
+        script.now_ns += timeout_ns > 0 ? timeout_ns : 0;
+        return script.end;
+    }
+    const struct step *step = &script.steps[script.next++];
+    *edge = (struct eegd_edge){.drdy_ns = step->drdy_ns, .seq = step->seq};
+    script.now_ns = step->drdy_ns;
+    return 1;
+}
+
+static void write_code(uint8_t *bytes, uint32_t code)
+{
+    bytes[0] = (uint8_t)(code >> 16);
+    bytes[1] = (uint8_t)(code >> 8);
+    bytes[2] = (uint8_t)code;
+}
+
+static int script_transfer(struct eegd_board *board, const struct eegd_transfer *transfer, int64_t *end_ns)
+{
+    (void)board;
+    if (!transfer->rx) /* START */
+        return script.end == -EIO ? -EIO : 0;
+    const struct step *step = &script.steps[script.next - 1];
+    if (step->failing_chip == (int)transfer->cs)
+        return -ETIMEDOUT;
+    memset(transfer->rx, 0, transfer->len);
+    transfer->rx[0] = transfer->cs == 1 ? step->status : 0xC0;
+    for (uint32_t channel = 0; channel < 8; channel++)
+        write_code(transfer->rx + 3 + 3 * channel, step->number * 8 + channel);
+    script.now_ns = step->drdy_ns + step->read_ns * ((int64_t)transfer->cs + 1) / N_CHIPS;
+    *end_ns = script.now_ns;
+    return 0;
+}
+
+static int script_set_line(struct eegd_board *board, int line, int level)
+{
+    (void)board, (void)line, (void)level;
+    return 0;
+}
+
+static int64_t script_now(struct eegd_board *board)
+{
+    (void)board;
+    return script.now_ns;
+}
+
+static int script_drain(struct eegd_board *board)
+{
+    (void)board;
+    return 0;
+}
+
+static void script_wake(struct eegd_board *board)
+{
+    (void)board;
+}
+
+static const struct eegd_board_ops script_ops = {.name = "script",
+                                                 .wait = script_wait,
+                                                 .transfer = script_transfer,
+                                                 .set_line = script_set_line,
+                                                 .now = script_now,
+                                                 .drain = script_drain,
+                                                 .wake = script_wake};
+
+/* Two chips, each with its own chip select; channels 0 and 1 are of the first, 2 of the second. */
+static void prepare(double rate_sps)
+{
+    memset(&script, 0, sizeof(script));
+    memset(counters, 0, sizeof(counters));
+    script.board.ops = &script_ops;
+    script.end = -ENODATA;
+    script.period_ns = 1e9 / rate_sps;
+    outlet = fixture_outlet(300, 40, 0);
+    fixture_attach(outlet, &reader, EEGD_POLICY_QUEUE, EEGD_LANE_DIRECT, 250);
+    config = (struct eegd_capture_config){
+        .board = &script.board,
+        .outlet = outlet,
+        .map = {.n_chips = N_CHIPS,
+                .chip_offset = {0, FRAME_BYTES},
+                .n_bytes = N_CHIPS * FRAME_BYTES,
+                .n_channels = FIXTURE_CHANNELS,
+                .channel_offset = {3, 6, FRAME_BYTES + 3},
+                .lsb_uv = {1, 1, 1}},
+        .n_transfers = N_CHIPS,
+        .transfer_bytes = {FRAME_BYTES, FRAME_BYTES},
+        .transfer_cs = {0, 1},
+        .sclk_hz = 8000000,
+        .register_sclk_hz = 2000000,
+        .frame_samples = FIXTURE_SAMPLES,
+        .period_ns = script.period_ns,
+        .tclk_ns = 488.28125,
+        .stall_ns = 1000000000,
+        .frozen_run = 4,
+        .max_bad_run = 50,
+        .cpu = -1,
+    };
+    for (int i = 0; i < EEGD_N_COUNTS; i++)
+        config.counters[i] = &counters[i];
+}
+
+/* The next conversion's edge, in time and read in time. */
+static struct step *step(void)
+{
+    struct step *next = &script.steps[script.n_steps++];
+    uint64_t number = script.n_edges++;
+    *next = (struct step){.drdy_ns = BASE_NS + (int64_t)((double)number * script.period_ns),
+                          .seq = ++script.seq,
+                          .read_ns = (int64_t)(script.period_ns / 10),
+                          .number = (uint32_t)number,
+                          .failing_chip = -1,
+                          .status = 0xC0};
+    return next;
+}
+
+static void steps(int n)
+{
+    for (int i = 0; i < n; i++)
+        step();
+}
+
+static uint64_t counted(int which)
+{
+    return eegd_counter_value(&counters[which]);
+}
+
+static void run_capture(void)
+{
+    int error = 0;
+    struct eegd_capture *capture = eegd_capture_start(&config, &error);
+    CHECK_EQ(error, 0);
+    eegd_capture_join(capture);
+    eegd_capture_stats(capture, &stats);
+    eegd_capture_free(capture);
+}
+
+static void finish(void)
+{
+    fixture_detach(outlet, &reader);
+    eegd_outlet_free(outlet);
+}
+
+/* Takes the next frame; every sample of it must be the conversion of its own index (+ first). */
+static int take(struct eegd_frame *frame, uint32_t first)
+{
+    if (eegd_inlet_take(reader.inlet, 0, frame) != 1)
+        return 0;
+    const float *planes = frame->slab;
+    uint32_t stride = frame->plane_stride / (uint32_t)sizeof(float);
+    const struct eegd_descriptor *descriptor = &frame->descriptor;
+    for (uint32_t i = 0; i < descriptor->n_samples; i++) {
+        uint64_t number = first + descriptor->sample_index + i;
+        CHECK_EQ(planes[i], number * 8);
+        CHECK_EQ(planes[stride + i], number * 8 + 1);
+        CHECK_EQ(planes[2 * stride + i], number * 8);
+    }
+    eegd_inlet_release(frame->slab);
+    return 1;
+}
+
+/* Reads all; the sum of lost_before. Times go forward, indices without an unexplained jump. */
+static uint64_t read_all(uint32_t first)
+{
+    struct eegd_frame frame;
+    uint64_t lost = 0, next = 0;
+    double time_ns = 0;
+    while (take(&frame, first)) {
+        CHECK_EQ(frame.descriptor.sample_index, next + frame.descriptor.lost_before);
+        CHECK(frame.descriptor.time_ns > time_ns);
+        time_ns = frame.descriptor.time_ns;
+        lost += frame.descriptor.lost_before;
+        next = frame.descriptor.sample_index + frame.descriptor.n_samples;
+    }
+    return lost;
+}
+
+static uint64_t losses(void)
+{
+    return counted(EEGD_COUNT_MISSED) + counted(EEGD_COUNT_BAD) + counted(EEGD_COUNT_LATE) +
+           counted(EEGD_COUNT_OVERRUN);
+}
+
+static void test_every_conversion_is_in_a_frame_and_the_last_one_is_short(void)
+{
+    struct eegd_frame frame;
+    prepare(250);
+    steps(2 * FIXTURE_SAMPLES + 7);
+    run_capture();
+    CHECK_EQ(stats.state, EEGD_CAPTURE_OVER);
+    CHECK_EQ(stats.sample_index, 2 * FIXTURE_SAMPLES + 7);
+    CHECK_EQ(stats.first_drdy_ns, BASE_NS);
+    for (uint32_t i = 0; i < 3; i++) {
+        CHECK(take(&frame, 0));
+        CHECK_EQ(frame.descriptor.sample_index, i * FIXTURE_SAMPLES);
+        CHECK_EQ(frame.descriptor.drdy_ns, BASE_NS + i * FIXTURE_SAMPLES * 4000000ll);
+        CHECK_EQ(frame.descriptor.n_samples, i < 2 ? FIXTURE_SAMPLES : 7);
+        CHECK_EQ((frame.descriptor.flags & EEGD_FLAG_SHORT) != 0, i == 2);
+        CHECK_EQ(frame.descriptor.status_and[1], 0xC00000);
+    }
+    CHECK(!take(&frame, 0));
+    CHECK_EQ(losses(), 0);
+    finish();
+}
+
+static void test_a_late_stamp_loses_nothing_at_16000_sps(void)
+{
+    prepare(16000);
+    for (int i = 0; i < MAX_STEPS; i++) {
+        struct step *late = step();
+        if (i % 40 == 20)
+            late->drdy_ns += 20000 + 750 * (i / 100);
+        late->read_ns = 8000;
+    }
+    run_capture();
+    CHECK_EQ(read_all(0), 0);
+    CHECK_EQ(losses(), 0);
+    CHECK_EQ(counted(EEGD_COUNT_EXTRA_EDGES), 0);
+    CHECK_EQ(stats.sample_index, MAX_STEPS);
+    finish();
+}
+
+static void test_missed_edges_end_the_frame_and_move_the_index(void)
+{
+    struct eegd_frame frame;
+    prepare(1000);
+    steps(105);
+    script.n_edges += 3; /* merged: no gap in the sequence */
+    steps(100);
+    script.n_edges += 2;
+    script.seq += 2; /* the queue has overflowed */
+    steps(100);
+    run_capture();
+    CHECK_EQ(counted(EEGD_COUNT_MISSED), 5);
+    for (int i = 0; i < 5; i++)
+        CHECK(take(&frame, 0));
+    CHECK(take(&frame, 0));
+    CHECK_EQ(frame.descriptor.n_samples, 5);
+    CHECK(frame.descriptor.flags & EEGD_FLAG_SHORT);
+    CHECK(take(&frame, 0));
+    CHECK_EQ(frame.descriptor.lost_before, 3);
+    CHECK_EQ(frame.descriptor.sample_index, 108);
+    CHECK_EQ(losses(), 5);
+    finish();
+}
+
+static void test_an_error_of_one_chips_bus_loses_that_sample_only(void)
+{
+    prepare(1000);
+    steps(100);
+    step()->failing_chip = 1;
+    steps(30);
+    step()->failing_chip = 0;
+    steps(30);
+    run_capture();
+    CHECK_EQ(read_all(0), 2);
+    CHECK_EQ(counted(EEGD_COUNT_SPI_ERRORS), 2);
+    CHECK_EQ(losses(), 2);
+    CHECK_EQ(stats.sample_index, 162);
+    finish();
+}
+
+static void test_a_wrong_status_of_the_second_chip_is_bad(void)
+{
+    prepare(1000);
+    steps(50);
+    step()->status = 0x60;
+    steps(50);
+    run_capture();
+    CHECK_EQ(read_all(0), 1);
+    CHECK_EQ(counted(EEGD_COUNT_BAD_STATUS), 1);
+    CHECK_EQ(losses(), 1);
+    finish();
+}
+
+static void test_a_read_that_ends_at_the_next_edge_is_late(void)
+{
+    prepare(1000);
+    steps(1500); /* the fit is locked */
+    step()->read_ns = 1000000 - 2100;
+    steps(50);
+    step()->read_ns = 1000000 - 1800; /* within 4 tCLK of it */
+    steps(50);
+    run_capture();
+    CHECK_EQ(counted(EEGD_COUNT_LATE), 1);
+    CHECK_EQ(read_all(0), 1);
+    CHECK_EQ(losses(), 1);
+    finish();
+}
+
+/* An equal conversion is published until it is the n-th; what comes then is lost. */
+static void test_a_frozen_chip_is_bad_from_the_nth_equal_conversion_on(void)
+{
+    prepare(1000);
+    steps(50);
+    for (int i = 0; i < 10; i++)
+        step()->number = 49;
+    run_capture();
+    CHECK_EQ(counted(EEGD_COUNT_FROZEN), 8); /* frozen_run = 4: three of the eleven were let through */
+    CHECK_EQ(losses(), 8);
+    CHECK_EQ(stats.sample_index, 60);
+    finish();
+}
+
+static void test_discarded_conversions_are_no_losses_and_the_index_begins_after_them(void)
+{
+    struct eegd_frame frame;
+    prepare(1000);
+    config.discard = 3;
+    steps(1);
+    script.n_edges += 1; /* missed among those that nobody wants */
+    steps(42);
+    run_capture();
+    CHECK_EQ(counted(EEGD_COUNT_DISCARDED), 3);
+    CHECK_EQ(counted(EEGD_COUNT_CONVERSIONS), 43);
+    CHECK_EQ(losses(), 0);
+    CHECK(take(&frame, 4));
+    CHECK_EQ(frame.descriptor.sample_index, 0);
+    CHECK_EQ(frame.descriptor.lost_before, 0);
+    CHECK_EQ(stats.first_drdy_ns, BASE_NS + 4000000);
+    finish();
+}
+
+static void test_an_extra_edge_is_not_read(void)
+{
+    prepare(1000);
+    steps(100);
+    struct step *extra = step();
+    script.n_edges--;
+    *extra = extra[-1];
+    extra->drdy_ns += 5000;
+    extra->seq++;
+    steps(100);
+    run_capture();
+    CHECK_EQ(counted(EEGD_COUNT_EXTRA_EDGES), 1);
+    CHECK_EQ(counted(EEGD_COUNT_CONVERSIONS), 200);
+    CHECK_EQ(read_all(0), 0);
+    CHECK_EQ(losses(), 0);
+    finish();
+}
+
+/* All stamps were 300 us late, and from one edge on they are not: the fit was wrong, and its step is within
+ * no frame. */
+static void test_a_new_fit_of_the_clock_ends_the_frame_and_is_told(void)
+{
+    struct eegd_frame frame;
+    struct eegd_event event;
+    uint64_t n_short = 0, end = 0;
+    double error_ns = 0;
+    prepare(250);
+    config.events = eegd_events_new(64);
+    for (int i = 0; i < 400; i++)
+        step()->drdy_ns += 300000;
+    steps(205);
+    run_capture();
+    CHECK_EQ(eegd_events_take(config.events, &event, 1), 1);
+    CHECK_EQ(event.kind, EEGD_EVENT_CLOCK_RELOCK);
+    CHECK(fabs(event.value + 300000) < 20000);
+    while (take(&frame, 0)) {
+        const struct eegd_descriptor *descriptor = &frame.descriptor;
+        uint64_t last = descriptor->sample_index + descriptor->n_samples - 1;
+        double last_ns = descriptor->time_ns + (descriptor->n_samples - 1) * descriptor->period_ns;
+        CHECK_EQ(descriptor->lost_before, 0);
+        n_short += last != 604 && (descriptor->flags & EEGD_FLAG_SHORT);
+        error_ns = last_ns - (double)BASE_NS - (double)last * script.period_ns;
+        CHECK(fabs(error_ns - (n_short < 1 || last < 410 ? 300000 : 0)) < 20000);
+        end = last + 1;
+    }
+    CHECK_EQ(n_short, 1);
+    CHECK_EQ(end, 605);
+    CHECK_EQ(losses(), 0);
+    eegd_events_free(config.events);
+    finish();
+}
+
+static void test_without_a_free_slab_samples_are_overruns(void)
+{
+    prepare(1000);
+    while (eegd_outlet_claim(outlet) >= 0)
+        ;
+    steps(30);
+    run_capture();
+    CHECK_EQ(counted(EEGD_COUNT_OVERRUN), 30);
+    CHECK_EQ(counted(EEGD_COUNT_SAMPLES), 0);
+    CHECK_EQ(losses(), 30);
+    CHECK_EQ(stats.sample_index, 30);
+    finish();
+}
+
+static void test_it_ends_by_itself_and_says_why(void)
+{
+    prepare(250);
+    steps(10);
+    script.end = 0;
+    run_capture();
+    CHECK_EQ(stats.state, EEGD_CAPTURE_STALLED);
+    CHECK_EQ(counted(EEGD_COUNT_STALLS), 1);
+    finish();
+
+    prepare(250);
+    steps(10);
+    for (int i = 0; i < 60; i++)
+        step()->failing_chip = 0;
+    run_capture();
+    CHECK_EQ(stats.state, EEGD_CAPTURE_BAD);
+    CHECK_EQ(stats.error, -ETIMEDOUT);
+    CHECK_EQ(losses(), 50);
+    finish();
+
+    prepare(250);
+    steps(10);
+    script.end = -ENODEV;
+    run_capture();
+    CHECK_EQ(stats.state, EEGD_CAPTURE_BOARD_ERROR);
+    CHECK_EQ(stats.error, -ENODEV);
+    CHECK_EQ(read_all(0), 0);
+    CHECK_EQ(stats.sample_index, 10);
+    finish();
+
+    prepare(250);
+    script.end = -EIO;
+    config.start_command = 0x08;
+    config.n_start_cs = 1;
+    run_capture();
+    CHECK_EQ(stats.state, EEGD_CAPTURE_BOARD_ERROR);
+    CHECK_EQ(stats.error, -EIO);
+    finish();
+}
+
+static void test_a_sender_publishes_the_same_and_gives_all_slabs_back(void)
+{
+    struct eegd_outlet_stats now;
+    prepare(4000);
+    config.use_sender = 1;
+    steps(900);
+    script.n_edges += 2;
+    steps(905);
+    run_capture();
+    CHECK_EQ(read_all(0), 2);
+    CHECK_EQ(losses(), 2);
+    for (int i = 0; i < 4; i++)
+        eegd_outlet_idle(outlet);
+    eegd_outlet_stats(outlet, &now);
+    CHECK_EQ(now.free, now.n_slabs);
+    CHECK_EQ(now.next_sample, stats.sample_index);
+    finish();
+}
+
+static void test_what_cannot_work_is_refused(void)
+{
+    int error = 0;
+    prepare(250);
+    config.use_sender = 1;
+    script.board.virtual_clock = 1;
+    CHECK(!eegd_capture_start(&config, &error));
+    CHECK_EQ(error, -EINVAL);
+    config.use_sender = 0;
+    config.transfer_bytes[1] = 26;
+    CHECK(!eegd_capture_start(&config, &error));
+    CHECK_EQ(error, -EINVAL);
+    finish();
+}
+
+int main(void)
+{
+    fake_zmq_use();
+    RUN(test_every_conversion_is_in_a_frame_and_the_last_one_is_short);
+    RUN(test_a_late_stamp_loses_nothing_at_16000_sps);
+    RUN(test_missed_edges_end_the_frame_and_move_the_index);
+    RUN(test_an_error_of_one_chips_bus_loses_that_sample_only);
+    RUN(test_a_wrong_status_of_the_second_chip_is_bad);
+    RUN(test_a_read_that_ends_at_the_next_edge_is_late);
+    RUN(test_a_frozen_chip_is_bad_from_the_nth_equal_conversion_on);
+    RUN(test_discarded_conversions_are_no_losses_and_the_index_begins_after_them);
+    RUN(test_an_extra_edge_is_not_read);
+    RUN(test_a_new_fit_of_the_clock_ends_the_frame_and_is_told);
+    RUN(test_without_a_free_slab_samples_are_overruns);
+    RUN(test_it_ends_by_itself_and_says_why);
+    RUN(test_a_sender_publishes_the_same_and_gives_all_slabs_back);
+    RUN(test_what_cannot_work_is_refused);
+    return check_report();
+}

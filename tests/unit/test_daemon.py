@@ -1,0 +1,73 @@
+"""A daemon's start: what is left when it fails half-way."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from eegd.config import parse_config
+from eegd.control import ControlServer
+from eegd.daemon import Daemon
+from eegd.errors import ConfigError, EegdError, ReplayError
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """Short, whatever pytest's own directories are called: the names of sockets are limited."""
+    with tempfile.TemporaryDirectory(prefix="eegd-", dir="/tmp") as path:
+        yield Path(path)
+
+
+@pytest.fixture(autouse=True)
+def _same_umask() -> Iterator[None]:
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+def start(directory: Path, text: str = "") -> Daemon:
+    overrides = {"daemon.runtime_dir": str(directory), "daemon.rt_priority": 0, "sim.source": "quiet"}
+    return Daemon(parse_config(text, "eegd.toml", overrides), overrides)
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ('[replay]\nfile = "/no/such/file"', ReplayError),
+        ("[board]\nrate_sps = 16000\nsclk_hz = 1000000", ConfigError),
+        (f"[board]\nchips = {['ADS1299'] * 4}\n[stream]\npool_mb = 0.25\nframe_ms = 1600", ConfigError),
+    ],
+)
+def test_a_daemon_that_cannot_start_leaves_neither_lock_nor_socket(
+    tmp_path: Path, text: str, error: type[EegdError]
+) -> None:
+    async def work() -> None:
+        with pytest.raises(error):
+            start(tmp_path, text)
+        assert {path.suffix for path in tmp_path.iterdir()} <= {".lock"}
+        daemon = start(tmp_path)
+        daemon.stop()
+        assert await daemon.run() == 0
+
+    asyncio.run(work())
+
+
+def test_a_failure_at_the_last_step_undoes_all_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(98, "Address already in use")
+
+    async def work() -> None:
+        with monkeypatch.context() as patch, pytest.raises(OSError, match="already in use"):
+            patch.setattr(ControlServer, "__init__", refuse)
+            start(tmp_path)
+        assert {path.suffix for path in tmp_path.iterdir()} <= {".lock"}
+        daemon = start(tmp_path)
+        daemon.stop()
+        assert await daemon.run() == 0
+
+    asyncio.run(work())

@@ -1,0 +1,218 @@
+"""Parameters of plugins: what a declaration says, what is taken, and what a refusal tells the user."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from eegd.errors import ParamError
+from eegd.params import (
+    ALL_CHANNELS,
+    Param,
+    assign_params,
+    check_params,
+    declared_params,
+    describe_params,
+    resolve_channels,
+)
+
+
+class Demo:
+    """One parameter of every kind."""
+
+    name = "demo"
+
+    low = Param(1.0, min=0.1, max=100, unit="Hz", doc="Lower edge")
+    order = Param(4, min=1, max=8, doc="Order")
+    relative = Param(False, doc="Share instead of power")
+    shape = Param("hann", choices=("hann", "hamming"), doc="Window")
+    mains = Param(50, choices=(50, 60), unit="Hz", doc="Mains")
+    where = Param[Any](ALL_CHANNELS, kind="channels", doc="Channels")
+    edges = Param((1.0, 4.0, 8.0), min=0, unit="Hz", doc="Edges")
+    counts = Param((1, 2), min=0, doc="Counts")
+
+
+class Needy:
+    name = "needy"
+
+    high: Param[float] = Param(min=1, unit="Hz", doc="Must be given")
+
+
+def test_a_parameter_is_its_default_until_it_is_set() -> None:
+    demo = Demo()
+    assert (demo.low, demo.order, demo.relative, demo.shape, demo.edges) == (1.0, 4, False, "hann", (1.0, 4.0, 8.0))
+
+
+def test_a_parameter_read_on_the_class_is_its_declaration() -> None:
+    assert isinstance(Demo.low, Param)
+    assert Demo.low.unit == "Hz"
+
+
+def test_values_belong_to_one_instance() -> None:
+    one, other = Demo(), Demo()
+    assert assign_params(one, check_params(Demo, {"low": 3})) == ("low",)
+    assert (one.low, other.low) == (3.0, 1.0)
+
+
+def test_assigning_names_only_what_changed() -> None:
+    assert assign_params(Demo(), {"low": 1.0, "order": 5}) == ("order",)
+
+
+def test_a_plugin_cannot_overwrite_its_parameter() -> None:
+    with pytest.raises(AttributeError, match="low is a parameter"):
+        Demo().low = 2.0
+
+
+def test_parameters_keep_the_order_in_which_they_are_written() -> None:
+    assert list(declared_params(Demo)) == ["low", "order", "relative", "shape", "mains", "where", "edges", "counts"]
+
+
+def test_a_subclass_inherits_overrides_and_removes_parameters() -> None:
+    class Narrow(Demo):
+        low = Param(2.0, max=5)
+        order = None  # type: ignore[assignment]
+
+    declared = declared_params(Narrow)
+    assert declared["low"].default == 2.0
+    assert "order" not in declared
+    assert "edges" in declared
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"low": 2}, 2.0),
+        ({"low": "2.5"}, 2.5),
+        ({"order": 3.0}, 3),
+        ({"order": "3"}, 3),
+        ({"relative": True}, True),
+        ({"relative": "yes"}, True),
+        ({"relative": "off"}, False),
+        ({"shape": "hamming"}, "hamming"),
+        ({"mains": 60}, 60),
+        ({"mains": "60"}, 60),
+        ({"where": "all"}, "all"),
+        ({"where": ["Oz", "O1"]}, ("Oz", "O1")),
+        ({"where": "Oz,O1"}, ("Oz", "O1")),
+        ({"edges": [1, 2]}, (1.0, 2.0)),
+        ({"edges": "1, 2.5"}, (1.0, 2.5)),
+        ({"counts": [3]}, (3,)),
+    ],
+)
+def test_values_and_texts_become_what_the_plugin_sees(values: dict[str, object], expected: object) -> None:
+    (value,) = check_params(Demo, values).values()
+    assert value == expected
+    assert type(value) is type(expected)
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({"low": 0.05}, "demo: low = 0.05: a number from 0.1 to 100 Hz"),
+        ({"low": math.nan}, "demo: low = nan: a number from 0.1 to 100 Hz"),
+        ({"low": math.inf}, "demo: low = inf: a number from 0.1 to 100 Hz"),
+        ({"edges": [10**400]}, f"demo: edges = {'[1' + '0' * 58}: a list, each item a number, at least 0 Hz"),
+        ({"low": "fast"}, "demo: low = 'fast': a number from 0.1 to 100 Hz"),
+        ({"low": True}, "demo: low = True: a number from 0.1 to 100 Hz"),
+        ({"low": None}, "demo: low = None: a number from 0.1 to 100 Hz"),
+        ({"order": 2.5}, "demo: order = 2.5: a whole number from 1 to 8"),
+        ({"relative": 1}, "demo: relative = 1: true or false"),
+        ({"relative": "maybe"}, "demo: relative = 'maybe': true or false"),
+        ({"shape": "kaiser"}, "demo: shape = 'kaiser': one of hann, hamming"),
+        ({"mains": 50.0}, "demo: mains = 50.0: one of 50, 60 Hz"),
+        ({"mains": "55"}, "demo: mains = '55': one of 50, 60 Hz"),
+        ({"where": []}, "demo: where = []: 'all', or a list of channel labels"),
+        ({"where": ["Oz", "Oz"]}, "demo: where = ['Oz', 'Oz']: 'all', or a list of channel labels"),
+        ({"edges": [1, -1]}, "demo: edges = [1, -1]: a list, each item a number, at least 0 Hz"),
+        ({"edges": 3}, "demo: edges = 3: a list, each item a number, at least 0 Hz"),
+        ({"counts": [1.5]}, "demo: counts = [1.5]: a list, each item a whole number, at least 0"),
+        (
+            {"lwo": 1},
+            "demo: no parameter 'lwo'; there are: low, order, relative, shape, mains, where, edges, counts",
+        ),
+    ],
+)
+def test_a_refusal_names_plugin_parameter_value_and_what_is_allowed(values: dict[str, object], text: str) -> None:
+    with pytest.raises(ParamError) as refused:
+        check_params(Demo, values)
+    assert str(refused.value) == text
+
+
+def test_a_parameter_without_a_default_must_be_given() -> None:
+    with pytest.raises(ParamError, match=r"^needy: high must be given: a number, at least 1 Hz$"):
+        check_params(Needy, {})
+    assert check_params(Needy, {"high": 40}) == {"high": 40.0}
+    assert check_params(Needy, {}, partial=True) == {}
+
+
+def test_a_default_out_of_its_own_range_is_refused_where_it_is_written() -> None:
+    with pytest.raises((TypeError, RuntimeError)) as refused:
+
+        class Wrong:
+            low = Param(5.0, max=1)
+
+    causes = f"{refused.value} {refused.value.__cause__}"
+    assert "default of Wrong.low = 5.0: a number, at most 1" in causes
+
+
+@pytest.mark.parametrize(
+    "declare", [lambda: Param(None), lambda: Param(1.0, kind="colour"), lambda: Param(kind="choice")]
+)
+def test_a_declaration_that_says_no_kind_is_refused(declare: Any) -> None:
+    with pytest.raises(TypeError):
+        declare()
+
+
+def test_a_channel_selection_becomes_labels_at_the_start() -> None:
+    demo = Demo()
+    resolve_channels(demo, ("Oz", "O1"))
+    assert demo.where == ("Oz", "O1")
+    assign_params(demo, {"where": ("O1",)})
+    resolve_channels(demo, ("Oz", "O1"))
+    assert demo.where == ("O1",)
+
+
+def test_all_channels_means_the_channels_of_each_new_input() -> None:
+    demo = Demo()
+    resolve_channels(demo, ("Oz", "O1"))
+    resolve_channels(demo, ("Cz",))
+    assert demo.where == ("Cz",)
+
+
+def test_an_unknown_channel_is_refused_with_those_there_are() -> None:
+    demo = Demo()
+    assign_params(demo, {"where": ("Oz", "Pz")})
+    with pytest.raises(ParamError, match="demo: where: no channel Pz; the input has Oz, O1"):
+        resolve_channels(demo, ("Oz", "O1"))
+
+
+def test_metadata_come_from_the_class_as_plain_types() -> None:
+    low, *_, mains, where, _edges, counts = describe_params(Demo)
+    assert low == {
+        "name": "low",
+        "kind": "float",
+        "required": False,
+        "default": 1.0,
+        "min": 0.1,
+        "max": 100,
+        "unit": "Hz",
+        "doc": "Lower edge",
+    }
+    assert mains["choices"] == [50, 60]
+    assert where["kind"] == "channels"
+    assert counts["default"] == [1, 2]
+
+
+@given(st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.lists(st.floats())))
+def test_any_value_is_taken_within_its_range_or_refused(value: object) -> None:
+    for name, param in declared_params(Demo).items():
+        try:
+            taken = check_params(Demo, {name: value})[name]
+        except ParamError as error:
+            assert str(error).startswith(f"demo: {name} = ")
+            continue
+        assert param.check(taken) == taken

@@ -1,0 +1,447 @@
+"""Plugins are found without importing, loaded with clear errors, and their outputs tell the truth about their input."""
+
+from __future__ import annotations
+
+import re
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from eegd._native import ffi, lib
+from eegd.errors import ParamError, PluginError
+from eegd.frame import StreamInfo
+from eegd.output import Output, Trail
+from eegd.plugin import Outputs, Param, Plugin, Result, find_plugins, load_plugin
+from eegd.runner import make_plugin
+from eegd.window import SlidingWindow
+
+GOOD = """
+from eegd.plugin import Param, Plugin
+class Good(Plugin):
+    gain = Param(2.0, min=0, unit="x")
+    def process(self, frame, out):
+        out[:] = self.gain * frame.data
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path
+    for name in [name for name in sys.modules if name.startswith("eegd_plugin_")]:
+        del sys.modules[name]
+
+
+# ---- finding and loading ----
+
+
+def test_the_plugins_that_come_with_eegd_are_found() -> None:
+    found = find_plugins()
+    assert {"bandpower", "template"} <= found.keys()
+    assert found["template"].origin == "included"
+
+
+def test_finding_imports_nothing(folder: Path) -> None:
+    (folder / "bomb.py").write_text("raise SystemExit('imported')")
+    (folder / "_helper.py").write_text("")
+    (folder / "Notes.py").write_text("")
+    found = find_plugins([folder])
+    assert found["bomb"].location == str(folder / "bomb.py")
+    assert "_helper" not in found
+    assert "Notes" not in found
+
+
+def test_a_directory_of_the_user_goes_before_what_comes_with_eegd(folder: Path) -> None:
+    (folder / "template.py").write_text(GOOD)
+    assert find_plugins([folder])["template"].origin == "directory"
+
+
+def test_a_loaded_plugin_is_named_as_its_file(folder: Path) -> None:
+    (folder / "my-gain.py").write_text(GOOD)
+    plugin = load_plugin("my-gain", [folder])
+    assert (plugin.__name__, plugin.name, plugin.kind) == ("Good", "my-gain", "filtered")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("import numby", "ModuleNotFoundError: No module named 'numby', line 1"),
+        ("x = 1\ndef f(:", "SyntaxError: .*line 2"),
+        ("\n1 / 0", "ZeroDivisionError: division by zero, line 2"),
+        ("raise SystemExit(3)", "SystemExit: 3, line 1"),
+        ("x = 1", "no subclass of Plugin in it"),
+        ("from eegd.plugin import Plugin", "no subclass of Plugin in it"),
+        (GOOD + GOOD.replace("Good", "Other"), r"several plugin classes \(Good, Other\), none named like it"),
+        ("from eegd.plugin import Plugin\nclass A(Plugin):\n    kind = 'raw'", "TypeError: A.kind = 'raw': one of"),
+        ("from eegd.plugin import *\nclass A(Plugin):\n    input = Param(1.0)", "cannot be named 'input'"),
+    ],
+)
+def test_a_plugin_that_cannot_be_loaded_is_named_with_file_and_reason(folder: Path, text: str, reason: str) -> None:
+    path = folder / "odd.py"
+    path.write_text(text)
+    with pytest.raises(PluginError, match=rf"plugin 'odd' \({path}\): .*{reason}"):
+        load_plugin("odd", [folder])
+
+
+def test_an_unknown_plugin_is_refused_with_those_there_are(folder: Path) -> None:
+    with pytest.raises(PluginError, match=rf"no plugin 'nosuch'; there are: .*bandpower.*{folder}"):
+        load_plugin("nosuch", [folder])
+
+
+def test_of_several_classes_the_one_named_like_the_file_is_taken(folder: Path) -> None:
+    (folder / "other.py").write_text(GOOD + GOOD.replace("Good", "Other"))
+    assert load_plugin("other", [folder]).__name__ == "Other"
+
+
+def test_parameters_are_checked_before_a_plugin_is_made() -> None:
+    with pytest.raises(ParamError, match=r"template: gain = 1000.0: a number from -100 to 100"):
+        make_plugin("template", [], {"gain": 1000.0})
+    assert make_plugin("template", [], {"gain": "2"}).gain == 2.0  # type: ignore[attr-defined]
+
+
+def test_the_template_is_about_twenty_lines() -> None:
+    text = Path(find_plugins()["template"].location).read_text()
+    assert len(text.splitlines()) <= 24
+
+
+# ---- what an output says about its input ----
+
+LABELS = ("Fz", "Oz")
+
+
+def info_of(**changes: Any) -> StreamInfo:
+    channels = [{"label": label, "unit": "µV", "type": "EEG", "lsb_uv": 0.5, "sign": 1} for label in LABELS]
+    info = StreamInfo(
+        "raw",
+        "raw",
+        7,
+        1000.0,
+        LABELS,
+        ("µV", "µV"),
+        10,
+        1_500_000,
+        ("simulated",),
+        (0.5, 0.5),
+        (1, 1),
+        {"channels": channels, "mains_hz": 50},
+    )
+    return replace(info, **changes)
+
+
+class FakeFrame:
+    """A frame without a stream below it."""
+
+    def __init__(self, number: int, index: int, n: int = 10, lost: int = 0, flags: int = 1) -> None:
+        self.descriptor: Any = ffi.new("struct eegd_descriptor *")
+        self.descriptor.frame_number = number
+        self.descriptor.drdy_ns = 10**9 + index * 10**6 + 3
+        self.descriptor.time_ns = 1e9 + index * 1e6
+        self.descriptor.period_ns = 1e6
+        self.descriptor.flags = flags
+        self.descriptor.lead_off = 2
+        self.frame_number, self.sample_index, self.n_samples, self.lost_before = number, index, n, lost
+        self.flags = flags
+        self.data: NDArray[np.float32] = np.arange(index, index + 2 * n, dtype=np.float32).reshape(2, n)
+
+
+class Doubled(Plugin):
+    def process(self, frame: Any, out: NDArray[np.float32]) -> None:
+        np.multiply(frame.data, 2, out=out)
+
+
+class Mean(Plugin):
+    """Mean over ten samples, one value per frame of input."""
+
+    kind = "features"
+
+    def outputs(self, info: StreamInfo) -> Outputs:
+        return Outputs(labels=("mean",), rate_sps=info.rate_sps / 10, delay_s=0.0045, window_s=0.01)
+
+    def process(self, frame: Any, out: NDArray[np.float32]) -> dict[str, float]:
+        return {"mean": float(frame.data.mean())}
+
+
+class Recorder:
+    """An Output whose published slabs are kept, with their descriptors, instead of being sent."""
+
+    def __init__(self, plugin: Plugin, info: StreamInfo | None = None) -> None:
+        self.plugin = plugin
+        plugin.info = info or info_of()
+        plugin.start(plugin.info)
+        self.output = Output(plugin, plugin.info, plugin.outputs(plugin.info), "raw", threading.Lock())
+        self.frames: list[Any] = []
+        self.data: list[NDArray[np.float32]] = []
+        publish = self.output.outlet.publish
+
+        def keep(slab: int) -> int:
+            n = publish(slab)
+            pointer = lib.eegd_outlet_descriptor(self.output.outlet.pointer, slab)
+            copy = ffi.new("struct eegd_descriptor *", pointer[0])
+            self.frames.append(copy)
+            self.data.append(self.output.outlet.planes(slab)[:, : copy.n_samples].copy())
+            return n
+
+        self.output.outlet.publish = keep  # type: ignore[method-assign]
+
+    def feed(self, frame: Any, *, fail: bool = False) -> None:
+        self.output.trail.take(frame)
+        if fail:
+            self.output.trail.skip(frame)
+            return
+        out = self.output.room(frame.n_samples)
+        self.output.put(self.plugin.process(frame, out), frame, out)
+
+    def source(self, position: int) -> tuple[int, int, int, int]:
+        origin = ffi.cast("struct eegd_descriptor_source *", ffi.addressof(self.frames[position], "status_or"))
+        return origin.frame_number, origin.sample_index, origin.n_samples, origin.missed
+
+
+def test_a_filtered_frame_names_its_input_and_keeps_its_times() -> None:
+    recorder = Recorder(Doubled())
+    recorder.feed(FakeFrame(0, 0))
+    recorder.feed(FakeFrame(1, 10, n=4, flags=1 | 16))
+    second = recorder.frames[1]
+    assert recorder.source(1) == (1, 10, 4, 0)
+    assert (second.frame_number, second.sample_index, second.n_samples) == (1, 10, 4)
+    assert (second.time_ns, second.period_ns, second.drdy_ns) == (1.01e9, 1e6, 1_010_000_003)
+    assert second.flags == lib.EEGD_FLAG_SIMULATED | lib.EEGD_FLAG_SHORT
+    assert second.lead_off == 2
+    assert second.kind == lib.EEGD_KIND_FILTERED
+    np.testing.assert_array_equal(recorder.data[0], 2 * FakeFrame(0, 0).data)
+
+
+def test_what_is_missing_upstream_is_missing_downstream() -> None:
+    recorder = Recorder(Doubled())
+    recorder.feed(FakeFrame(0, 0))
+    recorder.feed(FakeFrame(3, 30, lost=0))  # two frames missed by this reader
+    recorder.feed(FakeFrame(4, 45, lost=5))  # five samples lost by the writer
+    recorder.feed(FakeFrame(5, 55))
+    assert [frame.lost_before for frame in recorder.frames] == [0, 20, 5, 0]
+    assert [recorder.source(n)[3] for n in range(4)] == [0, 20, 5, 0]
+    lossy = [bool(frame.flags & lib.EEGD_FLAG_UPSTREAM_LOSS) for frame in recorder.frames]
+    assert lossy == [False, True, True, False]
+
+
+def test_a_frame_on_which_the_plugin_failed_is_missing_downstream() -> None:
+    recorder = Recorder(Doubled())
+    recorder.feed(FakeFrame(0, 0))
+    recorder.feed(FakeFrame(1, 10), fail=True)
+    recorder.feed(FakeFrame(2, 20))
+    assert recorder.source(1) == (2, 20, 10, 10)
+    assert recorder.frames[1].lost_before == 10
+    assert recorder.frames[1].flags & lib.EEGD_FLAG_UPSTREAM_LOSS
+
+
+def test_sample_indices_begin_at_zero_where_a_plugin_joins_late() -> None:
+    recorder = Recorder(Doubled())
+    recorder.feed(FakeFrame(500, 5000))
+    assert (recorder.frames[0].sample_index, recorder.frames[0].lost_before) == (0, 0)
+    assert recorder.source(0) == (500, 5000, 10, 0)
+
+
+def test_a_loss_reported_by_the_first_frame_is_carried_on() -> None:
+    recorder = Recorder(Doubled())
+    recorder.feed(FakeFrame(500, 5000, lost=7))
+    assert recorder.source(0)[3] == 7
+
+
+@pytest.mark.parametrize("flag", [lib.EEGD_FLAG_REPLAY, lib.EEGD_FLAG_TEST_SIGNAL, lib.EEGD_FLAG_UPSTREAM_LOSS])
+def test_flags_of_the_input_are_carried_on(flag: int) -> None:
+    recorder = Recorder(Doubled())
+    recorder.feed(FakeFrame(0, 0, flags=flag))
+    assert recorder.frames[0].flags & flag
+
+
+def test_a_feature_has_the_time_of_the_last_sample_it_covers() -> None:
+    recorder = Recorder(Mean())
+    recorder.feed(FakeFrame(0, 0))
+    recorder.feed(FakeFrame(1, 10))
+    assert recorder.source(1) == (1, 10, 10, 0)
+    assert recorder.frames[1].time_ns == 1.019e9
+    assert recorder.frames[1].period_ns == 1e7
+    assert (recorder.frames[1].sample_index, recorder.frames[1].n_samples) == (1, 1)
+
+
+def test_feature_values_that_a_gap_cost_are_counted_as_lost() -> None:
+    recorder = Recorder(Mean())
+    recorder.feed(FakeFrame(0, 0))
+    recorder.feed(FakeFrame(4, 40))
+    assert (recorder.frames[1].sample_index, recorder.frames[1].lost_before) == (4, 3)
+    assert recorder.source(1) == (4, 40, 10, 30)
+
+
+def test_a_plugin_that_holds_at_gaps_covers_what_came_before_them_too() -> None:
+    class Sparse(Mean):
+        at_gap = "hold"
+
+        def process(self, frame: Any, out: NDArray[np.float32]) -> Any:
+            return None if frame.frame_number == 4 else {"mean": 0.0}
+
+    recorder = Recorder(Sparse())
+    for frame in (FakeFrame(3, 30), FakeFrame(4, 40), FakeFrame(6, 60)):
+        recorder.feed(frame)
+    assert recorder.source(1) == (6, 40, 30, 10)
+
+
+def test_several_results_of_one_frame_become_frames_of_their_own() -> None:
+    class Halves(Mean):
+        def outputs(self, info: StreamInfo) -> Outputs:
+            return replace(super().outputs(info), rate_sps=info.rate_sps / 5)
+
+        def process(self, frame: Any, out: NDArray[np.float32]) -> Any:
+            return [Result(np.array([half], np.float32), frame.sample_index + 5 * half, 5) for half in (0, 1)]
+
+    recorder = Recorder(Halves())
+    recorder.feed(FakeFrame(0, 0))
+    assert [float(data[0, 0]) for data in recorder.data] == [0, 1]
+    assert [frame.time_ns for frame in recorder.frames] == [1.004e9, 1.009e9]
+    assert [recorder.source(n)[1:3] for n in (0, 1)] == [(0, 5), (5, 5)]
+
+
+@pytest.mark.parametrize(
+    ("given_back", "text"),
+    [
+        ({"mean": 1.0, "median": 2.0}, "other labels than outputs.* median"),
+        ({}, "other labels than outputs.* mean"),
+        (np.zeros(3, np.float32), r"shape \(3, 1\), wanted \(1, 1\)"),
+    ],
+)
+def test_features_that_do_not_fit_the_labels_are_refused(given_back: Any, text: str) -> None:
+    recorder = Recorder(Mean())
+    recorder.plugin.process = lambda frame, out: given_back  # type: ignore[method-assign]
+    with pytest.raises(ValueError, match=text):
+        recorder.feed(FakeFrame(0, 0))
+    assert recorder.frames == []
+
+
+def test_a_filtered_array_must_have_the_shape_of_the_frame() -> None:
+    recorder = Recorder(Doubled())
+    recorder.plugin.process = lambda frame, out: np.zeros((2, 9), np.float32)  # type: ignore[method-assign]
+    with pytest.raises(ValueError, match=r"shape \(2, 9\), wanted \(2, 10\)"):
+        recorder.feed(FakeFrame(0, 0))
+
+
+def test_the_description_sums_delays_and_carries_no_codes() -> None:
+    described = StreamInfo.from_description({**Recorder(Doubled()).output.description, "stream_epoch": 1})
+    assert described.flags == ("simulated",)
+    assert described.lsb_uv == ()
+    assert described.delay_ns == 1_500_000
+    assert described.description["mains_hz"] == 50
+    mean = Recorder(Mean()).output.description
+    assert (mean["delay_ns"], mean["own_delay_ns"], mean["window_ns"]) == (6_000_000, 4_500_000, 10_000_000)
+    assert (mean["input"], mean["input_epoch"]) == ("raw", 7)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "text"),
+    [
+        (Outputs(labels=(), rate_sps=1), "at least one"),
+        (Outputs(labels=("a", "a"), rate_sps=1), "only once"),
+        (Outputs(labels=("a", "b"), units=("µV",), rate_sps=1), "1 units for 2 labels"),
+        (Outputs(labels=("a",), rate_sps=0), "more than 0"),
+        (Outputs(labels=("a",), rate_sps=float("nan")), "more than 0"),
+        (Outputs(labels=("a",), rate_sps=500), "keeps the rate of its input"),
+        (Outputs(labels=("a",), rate_sps=1000, axes={"hz": np.arange(3)}), "as JSON: .*ndarray"),
+        (Outputs(labels=("a",), rate_sps=1000, columns=({"q": float("nan")},)), "as JSON: Out of range"),
+    ],
+)
+def test_outputs_that_cannot_be_are_refused(outputs: Outputs, text: str) -> None:
+    plugin = Doubled()
+    plugin.outputs = lambda info: outputs  # type: ignore[method-assign]
+    with pytest.raises(PluginError, match=rf"plugin 'doubled': outputs\(\): .*{text}"):
+        Recorder(plugin)
+
+
+def test_features_without_outputs_say_what_is_missing() -> None:
+    class Bare(Plugin):
+        kind = "features"
+
+    with pytest.raises(NotImplementedError, match=r"Bare.outputs: features need labels, units and a rate"):
+        Bare().outputs(info_of())
+
+
+def test_reset_starts_again_unless_a_plugin_says_otherwise() -> None:
+    class Counting(Doubled):
+        n_starts = 0
+
+        def start(self, info: StreamInfo) -> None:
+            self.n_starts += 1
+
+    plugin = Counting()
+    plugin.info = info_of()
+    plugin.reset()
+    plugin.changed(("gain",))
+    assert plugin.n_starts == 2
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(1, 50), st.booleans()), min_size=1, max_size=40))
+def test_every_input_sample_is_covered_or_missing(steps: list[tuple[int, int, bool]]) -> None:
+    trail, index, covered, missed = Trail(), 0, 0, 0
+    for number, (gap, n, published) in enumerate(steps):
+        index += gap
+        frame: Any = FakeFrame(number, index, n=n, lost=gap)
+        assert trail.take(frame) == gap
+        index += n
+        if published:
+            covered += n
+            missed += trail.give()[0]
+        else:
+            trail.skip(frame)
+    missed += trail.missed
+    assert covered + missed == index
+
+
+@given(
+    st.integers(1, 40),
+    st.integers(1, 60),
+    st.lists(st.integers(1, 70), min_size=1, max_size=30),
+)
+def test_a_sliding_window_holds_the_newest_samples_at_every_step(
+    n_window: int, n_step: int, lengths: list[int]
+) -> None:
+    sliding = SlidingWindow(1, n_window, n_step)
+    begins, index = [], 100
+    for n in lengths:
+        frame: Any = FakeFrame(0, index, n=n)
+        frame.data = np.arange(index, index + n, dtype=np.float32)[None, :]
+        for window in sliding.push(frame):
+            np.testing.assert_array_equal(window.data[0], window.sample_index + np.arange(n_window))
+            begins.append(window.sample_index)
+        index += n
+    assert begins == list(range(100, index - n_window + 1, n_step))
+
+
+def test_a_parameter_is_read_from_the_instance_in_process() -> None:
+    class Gain(Plugin):
+        gain = Param(3.0)
+
+        def process(self, frame: Any, out: NDArray[np.float32]) -> NDArray[np.float32]:
+            return np.asarray(frame.data * self.gain, np.float32)
+
+    recorder = Recorder(Gain())
+    recorder.feed(FakeFrame(0, 0))
+    np.testing.assert_array_equal(recorder.data[0], 3 * FakeFrame(0, 0).data)
+
+
+README = Path(__file__).resolve().parents[2] / "plugins" / "README.md"
+EXAMPLES = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+
+
+@pytest.mark.parametrize("text", EXAMPLES, ids=lambda text: re.findall(r"class (\w+)", text)[0])
+def test_the_examples_of_the_readme_work_as_they_stand(folder: Path, text: str) -> None:
+    (folder / "example.py").write_text(text)
+    plugin = load_plugin("example", [folder])()
+    recorder = Recorder(plugin)
+    for number in range(120):
+        recorder.feed(FakeFrame(number, 10 * number))
+    assert recorder.frames
+    assert np.isfinite(recorder.data[-1]).all()
+    assert recorder.data[-1].any()
