@@ -18,6 +18,7 @@ from typing import Any
 from eegd.errors import ConfigError
 from eegd.montage import Montage, read_montage
 from eegd.schema import (
+    MAX_TEXT,
     Problems,
     is_plain_value,
     joined,
@@ -219,7 +220,7 @@ def _read_plugins(tree: object, problems: Problems) -> PluginsConfig:
             if not re.fullmatch(PARAM, param):
                 problems.add(f"plugins.{name}", param, "no parameter's name: letters, digits, _ and -", value)
             elif not is_plain_value(value):
-                text = "a finite number, a text, true, false, or a list of these"
+                text = f"a finite number, a text of at most {MAX_TEXT} characters, true, false, or a list of these"
                 problems.add(f"plugins.{name}", param, text, value)
     return PluginsConfig(**values, params=tables)
 

@@ -19,6 +19,7 @@ from eegd.errors import ConfigError
 
 __all__ = [
     "LIVE",
+    "MAX_TEXT",
     "RECONFIGURE",
     "RESTART",
     "Key",
@@ -42,6 +43,10 @@ LIVE, RECONFIGURE, RESTART = "live", "reconfigure", "restart"
 """What a change of a key costs: nothing, stop-write-verify-start of the chips, or a new process."""
 
 MAX_PROBLEMS = 30
+MAX_TEXT = 400
+"""Characters of a text. Each may take ten when it is printed (toml_value), and a line of a file has at most 4096."""
+ROW = 100
+"""Characters of a printed list before it goes over several lines."""
 INT64 = 2**63
 TRUE, FALSE = ("yes", "on", "true", "1"), ("no", "off", "false", "0")
 
@@ -174,7 +179,7 @@ def check_value(rule: Key, value: object) -> object:
 def _is_text(rule: Key, value: object) -> bool:
     return (
         isinstance(value, str)
-        and 0 < len(value) <= 4096
+        and 0 < len(value) <= MAX_TEXT
         and value.isprintable()
         and (not rule.pattern or re.fullmatch(rule.pattern, value) is not None)
         and _is_allowed(rule, value)
@@ -198,7 +203,8 @@ def describe(rule: Key) -> str:
         return f"{prefix} {joined(rule.allowed)}"
     if rule.says:
         return rule.says
-    nouns = {"bool": "true or false", "int": "a whole number", "float": "a number", "str": "a printable text"}
+    text = f"a printable text of at most {MAX_TEXT} characters"
+    nouns = {"bool": "true or false", "int": "a whole number", "float": "a number", "str": text}
     noun = nouns.get(rule.kind, "a list of texts")
     bounds = f" from {_range(rule)}" if rule.low is not None and rule.high is not None else ""
     return f"{noun}{bounds}{' ' + rule.unit if rule.unit else ''}"
@@ -242,7 +248,9 @@ def toml_value(value: object, as_hex: bool = False) -> str:
     if isinstance(value, str):
         return '"' + "".join(_escaped(char) for char in value) + '"'
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(toml_value(item) for item in value) + "]"
+        items = [toml_value(item) for item in value]
+        row = "[" + ", ".join(items) + "]"
+        return row if len(row) <= ROW else "[\n" + "".join(f"    {item},\n" for item in items) + "]"
     raise TypeError(f"no TOML spelling for {type(value).__name__}")
 
 
@@ -290,11 +298,11 @@ def table_lines(table: Any, header: str) -> list[str]:
 
 
 def is_plain_value(value: object) -> bool:
-    """A finite 64-bit number, a text, a bool, or a flat list of these: what a parameter may be."""
+    """A finite 64-bit number, a text that is not too long, a bool, or a flat list of these: what a parameter may be."""
     if isinstance(value, list):
         return all(not isinstance(item, list) and is_plain_value(item) for item in value)
     if isinstance(value, float):
         return math.isfinite(value)
     if isinstance(value, str):
-        return not re.search("[\ud800-\udfff]", value)
+        return len(value) <= MAX_TEXT and not re.search("[\ud800-\udfff]", value)
     return isinstance(value, int) and -INT64 <= value < INT64

@@ -25,13 +25,13 @@ from eegd.config import (
 )
 from eegd.errors import ConfigError
 from eegd.montage import CHANNEL_KEYS, GAINS, ChannelDefaults
-from eegd.schema import check_value, keys_of
+from eegd.schema import check_value, keys_of, toml_value
 
 CONFIG_DIR = Path(__file__).parents[2] / "config"
 DEFAULT = load_config(None)
 RATES = "ADS1299 offers 250, 500, 1000, 2000, 4000, 8000 or 16000"
 CHIPS = "a list of 1 to 4 of ADS1299, ADS1299-6 or ADS1299-4"
-PLAIN_SAYS = "a finite number, a text, true, false, or a list of these"
+PLAIN_SAYS = "a finite number, a text of at most 400 characters, true, false, or a list of these"
 LINUX = '[board]\nkind = "linux"\ndrdy_line = "GPIO26"\nspi = ["/dev/spidev0.0"]\n'
 
 
@@ -65,7 +65,7 @@ REFUSED = {
     "[sim]\nfclk_ppm = -inf": "[sim] fclk_ppm = -inf: a number from -25000 to 25000 ppm",
     "[montage]\nmains_hz = 55": "[montage] mains_hz = 55: allowed: 50 or 60",
     "[stream]\nmax_readers = 64": "[stream] max_readers = 64: a whole number from 1 to 63 readers",
-    '[daemon]\nruntime_dir = ""': '[daemon] runtime_dir = "": a printable text',
+    '[daemon]\nruntime_dir = ""': '[daemon] runtime_dir = "": a printable text of at most 400 characters',
     '[daemon]\ngroup = "a\\nb"': '[daemon] group = "a\\u000ab": the name of a group of this system',
     "[daemon]\ncpu = 2020-01-01": '[daemon] cpu = "2020-01-01": a whole number from 0 to 1023',
     "[board]\nrate_sp = 300": "[board] rate_sp = 300: unknown key; did you mean rate_sps?",
@@ -302,6 +302,16 @@ SLOW = settings(
 def taken(config: Config) -> None:
     """What is accepted must also print and read back."""
     assert parse_config(effective_toml(config), "again") == config
+
+
+def test_the_longest_texts_and_long_lists_print_as_lines_that_read_back():
+    texts = ["\x07" * 400, "\U000e0001" * 400, '"' * 400]
+    values = "".join(f"text_{i} = {toml_value(text)}\n" for i, text in enumerate(texts))
+    config = parse(f"[plugins.mine]\n{values}list = {toml_value(texts)}\nmany = {toml_value([*range(3000)])}\n")
+    assert config.plugins.params["mine"]["list"] == texts
+    taken(config)
+    with pytest.raises(ConfigError, match="text of at most 400 characters"):
+        parse(f"[plugins.mine]\nx = '{'x' * 401}'\n")
 
 
 @SLOW
