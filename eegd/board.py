@@ -103,9 +103,11 @@ class Board:
             return None
         return Edge(drdy_ns=int(edge.drdy_ns), seq=int(edge.seq))
 
-    def drain(self) -> None:
-        """Forgets pending edges."""
-        _check(lib.eegd_board_drain(self.pointer), "draining DRDY edges")
+    def drain(self) -> int:
+        """Forgets pending edges; returns the sequence number of the last one so far."""
+        seq = ffi.new("uint64_t *")
+        _check(lib.eegd_board_drain(self.pointer, seq), "draining DRDY edges")
+        return int(seq[0])
 
     def wake(self) -> None:
         """Ends a `wait` that is under way, or else the next one. From any thread."""

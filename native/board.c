@@ -42,9 +42,10 @@ int eegd_board_sleep(struct eegd_board *board, int64_t ns)
     return ns > 0 ? board->ops->sleep(board, ns) : 0;
 }
 
-int eegd_board_drain(struct eegd_board *board)
+int eegd_board_drain(struct eegd_board *board, uint64_t *seq)
 {
-    return board->ops->drain(board);
+    uint64_t ignored;
+    return board->ops->drain(board, seq ? seq : &ignored);
 }
 
 void eegd_board_wake(struct eegd_board *board)

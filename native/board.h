@@ -52,8 +52,9 @@ struct eegd_board_ops {
     int (*set_line)(struct eegd_board *, int line, int level);
     int64_t (*now)(struct eegd_board *);
     int (*sleep)(struct eegd_board *, int64_t ns);
-    /* Forget pending edges; the next edge's seq is counted on from what was forgotten. */
-    int (*drain)(struct eegd_board *);
+    /* Forget pending edges; *seq is that of the last edge so far, forgotten or not: the next one's is *seq + 1
+     * or, where edges were missed meanwhile, more. */
+    int (*drain)(struct eegd_board *, uint64_t *seq);
     /* Makes a wait under way (or the next one) return 0 at once. Any thread, async-signal-safe. */
     void (*wake)(struct eegd_board *);
     void (*close)(struct eegd_board *);
@@ -70,7 +71,8 @@ int eegd_board_transfer(struct eegd_board *board, const struct eegd_transfer *tr
 int eegd_board_set_line(struct eegd_board *board, int line, int level);
 int64_t eegd_board_now(struct eegd_board *board);
 int eegd_board_sleep(struct eegd_board *board, int64_t ns);
-int eegd_board_drain(struct eegd_board *board);
+/* seq may be NULL. */
+int eegd_board_drain(struct eegd_board *board, uint64_t *seq);
 void eegd_board_wake(struct eegd_board *board);
 /* Closes and frees. The pointer is dead afterwards. */
 void eegd_board_close(struct eegd_board *board);

@@ -149,7 +149,7 @@ static void sim_wake(struct eegd_board *board)
     syscall(SYS_futex, &sim->woken, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }
 
-static int sim_drain(struct eegd_board *board)
+static int sim_drain(struct eegd_board *board, uint64_t *seq)
 {
     struct sim_board *sim = sim_of(board);
 
@@ -157,6 +157,7 @@ static int sim_drain(struct eegd_board *board)
     sim->seq += sim->slots[0].chip.falls - sim->reported;
     sim->reported = sim->slots[0].chip.falls;
     sim->has_ghost = 0;
+    *seq = sim->seq;
     return 0;
 }
 

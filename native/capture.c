@@ -308,7 +308,7 @@ static void *run(void *argument)
     atomic_store(&capture->shown.priority_error, eegd_thread_settle(&thread));
     atomic_store(&capture->shown.tid, eegd_thread_id());
     int state = EEGD_CAPTURE_BOARD_ERROR;
-    int error = eegd_board_drain(capture->config.board);
+    int error = eegd_board_drain(capture->config.board, NULL);
     if (error >= 0)
         error = start_conversions(capture);
     if (error < 0)

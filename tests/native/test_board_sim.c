@@ -102,7 +102,9 @@ static void test_edges_forgotten_by_drain_are_counted_on(void)
     start(0x96);
     CHECK_EQ(next_edge(), 1);
     eegd_board_sleep(board, 10 * PERIOD_250_NS);
-    eegd_board_drain(board);
+    uint64_t seq;
+    CHECK_EQ(eegd_board_drain(board, &seq), 0);
+    CHECK_EQ(seq, 11);
     CHECK_EQ(next_edge(), 1);
     CHECK_EQ(edge.seq, 12);
     eegd_board_close(board);

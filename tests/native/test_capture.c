@@ -88,9 +88,10 @@ static int64_t script_now(struct eegd_board *board)
     return script.now_ns;
 }
 
-static int script_drain(struct eegd_board *board)
+static int script_drain(struct eegd_board *board, uint64_t *seq)
 {
     (void)board;
+    *seq = 0;
     return 0;
 }
 

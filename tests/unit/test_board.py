@@ -24,7 +24,7 @@ class Recorder:
             ffi.callback("int(struct eegd_board *, int, int)", self._set_line),
             ffi.callback("int64_t(struct eegd_board *)", lambda _: 123_456_789_012),
             ffi.callback("int(struct eegd_board *, int64_t)", lambda _, ns: self._note("sleep", ns)),
-            ffi.callback("int(struct eegd_board *)", lambda _: self._note("drain")),
+            ffi.callback("int(struct eegd_board *, uint64_t *)", lambda _board, _seq: self._note("drain")),
             ffi.callback("void(struct eegd_board *)", lambda _: self.calls.append(("wake",))),
             ffi.callback("void(struct eegd_board *)", lambda _: self.calls.append(("close",))),
         ]
