@@ -304,7 +304,7 @@ def taken(config: Config) -> None:
     assert parse_config(effective_toml(config), "again") == config
 
 
-def test_the_longest_texts_and_long_lists_print_as_lines_that_read_back():
+def test_the_longest_texts_and_long_lists_print_as_lines_that_read_back() -> None:
     texts = ["\x07" * 400, "\U000e0001" * 400, '"' * 400]
     values = "".join(f"text_{i} = {toml_value(text)}\n" for i, text in enumerate(texts))
     config = parse(f"[plugins.mine]\n{values}list = {toml_value(texts)}\nmany = {toml_value([*range(3000)])}\n")
