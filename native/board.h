@@ -52,8 +52,8 @@ struct eegd_board_ops {
     int (*set_line)(struct eegd_board *, int line, int level);
     int64_t (*now)(struct eegd_board *);
     int (*sleep)(struct eegd_board *, int64_t ns);
-    /* Forget pending edges; *seq is that of the last edge so far, forgotten or not: the next one's is *seq + 1
-     * or, where edges were missed meanwhile, more. */
+    /* Forget pending edges; *seq is that of the last edge so far, forgotten or not: the next one's is *seq +
+     * 1 or, where edges were missed meanwhile, more. */
     int (*drain)(struct eegd_board *, uint64_t *seq);
     /* Makes a wait under way (or the next one) return 0 at once. Any thread, async-signal-safe. */
     void (*wake)(struct eegd_board *);
