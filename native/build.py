@@ -38,6 +38,7 @@ HEADERS = [
     "synth.h",
     "chip.h",
     "board_sim.h",
+    "board_linux.h",
 ]
 FLAGS = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-fvisibility=hidden"]
 
