@@ -22,6 +22,7 @@ from eegd.counters import Counters
 from eegd.errors import BoardError, ConfigError, EegdError
 from eegd.events import EventPublisher
 from eegd.frame import FLAGS
+from eegd.linux import open_linux_board
 from eegd.memory import priority_refused
 from eegd.outlet import Outlet, slabs_in_budget
 from eegd.reader import Reader
@@ -41,13 +42,13 @@ RECOVERED_S = 10.0
 
 
 def open_board(config: Config) -> Board:
-    """The board that the configuration names. Raises ConfigError where this computer does not have what it names."""
+    """The board that the configuration names. ConfigError or BoardError where this computer does not have it."""
     cpu, n_cpus = config.daemon.cpu, os.cpu_count()
     if cpu is not None and n_cpus is not None and cpu >= n_cpus:
         raise ConfigError(f"[daemon] cpu = {cpu}: this computer has cores 0 to {n_cpus - 1}")
     if config.board.kind == "sim":
         return open_sim_board(config)
-    raise ConfigError('[board] kind = "linux": this version drives the emulated chip only')
+    return open_linux_board(config)
 
 
 def frame_flags(config: Config) -> int:

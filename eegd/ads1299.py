@@ -118,7 +118,7 @@ class Ads1299:
 
     def __init__(self, board: Board, config: BoardConfig, montage: Montage) -> None:
         """ConfigError for a set-up that cannot work."""
-        self.warnings = check_feasible(config, montage)
+        self.warnings = check_feasible(config, montage, board.real_sclk_hz)
         """What may not work; for the operator."""
         self._board = board
         self._config = config
@@ -213,7 +213,7 @@ class Ads1299:
 
     def reconfigure(self, config: BoardConfig, montage: Montage) -> RegisterReport:
         """Stops and writes a new set-up. ConfigError, nothing touched, where that cannot work."""
-        warnings = check_feasible(config, montage)
+        warnings = check_feasible(config, montage, self._board.real_sclk_hz)
         for key in ("kind", "chips", "topology", "spi", "start_line", "reset_line", "pwdn_line"):
             if getattr(config, key) != getattr(self._config, key):
                 raise ConfigError(f"[board] {key} cannot change while the board is open: restart")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -41,12 +42,16 @@ class Board:
     called.
     """
 
-    def __init__(self, pointer: Any, *, keep: object = None) -> None:
-        """Takes over `pointer`; holds on to `keep` (descriptors, C structs) as long as the board is open."""
+    def __init__(self, pointer: Any, *, keep: object = None, real_sclk_hz: Callable[[int], int] | None = None) -> None:
+        """Takes over `pointer`; holds on to `keep` (descriptors, C structs) as long as the board is open.
+
+        real_sclk_hz: which SCLK its SPI controller makes of a request; None where it makes any.
+        """
         if pointer == ffi.NULL:
             raise BoardError("no board: the pointer is NULL")
         self._pointer = pointer
         self._keep = keep
+        self._real_sclk_hz = real_sclk_hz
 
     @property
     def pointer(self) -> Any:
@@ -68,6 +73,10 @@ class Board:
     def virtual_clock(self) -> bool:
         """Whether time is the emulated chip's and runs as fast as its readers."""
         return bool(self.pointer.virtual_clock)
+
+    def real_sclk_hz(self, requested_hz: int) -> int:
+        """SCLK of a transfer with this speed; never above it."""
+        return requested_hz if self._real_sclk_hz is None else self._real_sclk_hz(requested_hz)
 
     def transfer(self, tx: bytes, *, cs: int = 0, speed_hz: int, delay_us: int = 0) -> bytes:
         """Clocks `tx` out and as many bytes in; CS is low meanwhile and `delay_us` longer."""

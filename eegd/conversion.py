@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,13 +78,21 @@ def min_sclk_hz(board: BoardConfig, rate_sps: int | None = None) -> int:
     return math.ceil(_conversion_bits(board) * board.fclk_hz / tclk / 1000) * 1000
 
 
-def check_feasible(board: BoardConfig, montage: Montage) -> list[str]:
+Sclk = Callable[[int], int]
+"""The SPI clock that a controller makes of a request, both in Hz."""
+
+
+def exact_sclk_hz(requested_hz: int) -> int:
+    return requested_hz
+
+
+def check_feasible(board: BoardConfig, montage: Montage, real_sclk_hz: Sclk = exact_sclk_hz) -> list[str]:
     """Raises ConfigError, with the numbers, for what cannot work. Returns warnings about what may not."""
     _check_chips(board)
     _check_values(board, montage)
-    _check_bus(board)
+    _check_bus(board, real_sclk_hz)
     registers_for(board, montage)
-    return [*_chain_warnings(board, montage), *_linux_warnings(board)]
+    return [*_chain_warnings(board, montage), *_linux_warnings(board, real_sclk_hz(board.sclk_hz))]
 
 
 def _check_chips(board: BoardConfig) -> None:
@@ -122,7 +131,7 @@ def _check_values(board: BoardConfig, montage: Montage) -> None:
         )
 
 
-def _check_bus(board: BoardConfig) -> None:
+def _check_bus(board: BoardConfig, real_sclk_hz: Sclk) -> None:
     if board.sclk_hz > MAX_SCLK_HZ:
         raise ConfigError(f"[board] sclk_hz = {board.sclk_hz}: at most {MAX_SCLK_HZ} (one period is at least 50 ns)")
     fastest_hz = int(8 * board.fclk_hz * SLOWEST_CLOCK / KEEP_OUT_TCLK)
@@ -131,19 +140,23 @@ def _check_bus(board: BoardConfig) -> None:
             f"[board] register_sclk_hz = {board.register_sclk_hz}: at most {fastest_hz}, "
             "so that a command byte takes 4 tCLK even of a chip clock that is 2.5 % slow"
         )
-    if board.sclk_hz < min_sclk_hz(board):
+    sclk_hz = real_sclk_hz(board.sclk_hz)
+    if sclk_hz < min_sclk_hz(board):
         window_us = (_sample_tclk(board.rate_sps) - KEEP_OUT_TCLK) / board.fclk_hz * 1e6
+        made = "" if sclk_hz == board.sclk_hz else f" (this computer makes {sclk_hz} of it)"
         raise ConfigError(
-            f"[board] sclk_hz = {board.sclk_hz}: {_conversion_bits(board)} bits take {_wire_us(board):.1f} "
-            f"µs, but at {board.rate_sps} SPS two edges leave {window_us:.1f} µs; {_remedy(board)}"
+            f"[board] sclk_hz = {board.sclk_hz}{made}: {_conversion_bits(board)} bits take "
+            f"{_wire_us(board, sclk_hz):.1f} µs, but at {board.rate_sps} SPS two edges leave {window_us:.1f} µs; "
+            f"{_remedy(board, real_sclk_hz)}"
         )
 
 
-def _remedy(board: BoardConfig) -> str:
+def _remedy(board: BoardConfig, real_sclk_hz: Sclk) -> str:
     ways = []
-    if min_sclk_hz(board) <= MAX_SCLK_HZ:
-        ways.append(f"sclk_hz = {min_sclk_hz(board)} or more")
-    slower = [rate for rate in RATE_CODES if board.sclk_hz >= min_sclk_hz(board, rate)]
+    wanted = range(min_sclk_hz(board), MAX_SCLK_HZ + 1, 1000)
+    if (enough := next((hz for hz in wanted if real_sclk_hz(hz) >= wanted.start), None)) is not None:
+        ways.append(f"sclk_hz = {enough} or more")
+    slower = [rate for rate in RATE_CODES if real_sclk_hz(board.sclk_hz) >= min_sclk_hz(board, rate)]
     if slower:
         ways.append(f"rate_sps = {max(slower)} or less")
     return f"needed: {' or '.join(ways)}" if ways else "no rate is slow enough"
@@ -164,13 +177,13 @@ def _chain_warnings(board: BoardConfig, montage: Montage) -> list[str]:
     return warnings
 
 
-def _linux_warnings(board: BoardConfig) -> list[str]:
+def _linux_warnings(board: BoardConfig, sclk_hz: int) -> list[str]:
     if board.kind != "linux":
         return []
     if board.rate_sps == max(RATE_CODES):
         return [f"{board.rate_sps} SPS on a real board is experimental: 62.5 µs between two edges"]
     n_reads = 1 if board.topology == "daisy" else len(board.chips)
-    needed_us = _wire_us(board) + PI_EDGE_US + n_reads * PI_CALL_US
+    needed_us = _wire_us(board, sclk_hz) + PI_EDGE_US + n_reads * PI_CALL_US
     period_us = sample_period_ns(board) / 1000
     if needed_us > period_us:
         return [
@@ -188,5 +201,5 @@ def _conversion_bits(board: BoardConfig) -> int:
     return sum(24 + 24 * CHIP_INPUTS[model] for model in board.chips)
 
 
-def _wire_us(board: BoardConfig) -> float:
-    return _conversion_bits(board) / board.sclk_hz * 1e6
+def _wire_us(board: BoardConfig, sclk_hz: int) -> float:
+    return _conversion_bits(board) / sclk_hz * 1e6

@@ -61,6 +61,12 @@ class BoardConfig:
         low=0,
         high=4,
     )
+    gpio_chip: str | None = key(
+        None,
+        "Label of the GPIO chip with the lines.",
+        pattern=r"[!-~]{1,31}",
+        says="a GPIO chip's label, such as pinctrl-rp1",
+    )
     drdy_line: str | None = _line("Line of DRDY, falling when a conversion is ready.")
     idle_line: str | None = _line("A free line, requested with DRDY to reveal merged edges.")
     start_line: str | None = _line("Line of START; without it conversions start by command.")

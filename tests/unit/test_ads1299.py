@@ -14,6 +14,7 @@ from eegd.board import Board
 from eegd.config import BoardConfig
 from eegd.errors import BoardError, ConfigError, ReadBackError
 from eegd.montage import CHIP_INPUTS, GAINS, Channel, Montage, standard_montage
+from eegd.spi import rp1_sclk_hz
 
 RESET_DUMP = bytes.fromhex("3E96C06000 6161616161616161 0000000000 0000 0F 0000 00")
 IDS = {"ADS1299": 0x3E, "ADS1299-6": 0x3D, "ADS1299-4": 0x3C}
@@ -80,6 +81,9 @@ class FakeBoard:
         self.lines: list[tuple[str, int]] = []
         self.slept_ns = 0
         self.drained = 0
+
+    def real_sclk_hz(self, requested_hz: int) -> int:
+        return requested_hz
 
     def transfer(self, tx: bytes, *, cs: int = 0, speed_hz: int, delay_us: int = 0) -> bytes:
         assert speed_hz == self.config.register_sclk_hz
@@ -331,6 +335,18 @@ def test_sclk_too_slow_is_refused_with_numbers_and_remedies() -> None:
     )
     check_feasible(replace(config, sclk_hz=7_022_000), standard_montage(config.chips))
     check_feasible(replace(config, rate_sps=4000), standard_montage(config.chips))
+
+
+def test_what_the_controller_makes_of_the_clock_counts() -> None:
+    config = BoardConfig(chips=("ADS1299",) * 4, topology="daisy", rate_sps=8000, sclk_hz=7_100_000)
+    check_feasible(config, standard_montage(config.chips))
+    with pytest.raises(ConfigError) as seen:
+        check_feasible(config, standard_montage(config.chips), rp1_sclk_hz)
+    assert str(seen.value) == (
+        "[board] sclk_hz = 7100000 (this computer makes 6666666 of it): 864 bits take 129.6 µs, but at 8000 SPS two "
+        "edges leave 123.0 µs; needed: sclk_hz = 7143000 or more or rate_sps = 4000 or less"
+    )
+    check_feasible(replace(config, sclk_hz=7_143_000), standard_montage(config.chips), rp1_sclk_hz)
 
 
 @pytest.mark.parametrize(

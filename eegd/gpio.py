@@ -1,0 +1,147 @@
+"""The GPIO chip of the header and its lines: found by label and name, requested for DRDY, START, RESET and PWDN."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, cast
+
+from eegd.errors import BoardError, ConfigError
+from eegd.schema import near
+
+if TYPE_CHECKING:
+    import gpiod
+
+__all__ = ["HEADER_LABELS", "RP1_LABEL", "find_lines", "open_chip", "request_drdy", "request_outputs"]
+
+DEVICES = Path("/dev")
+RP1_LABEL = "pinctrl-rp1"
+HEADER_LABELS = (RP1_LABEL, "pinctrl-bcm2711", "pinctrl-bcm2835")
+"""Chips that carry the 40-pin header: Raspberry Pi 5, 4, and those before. Their numbers change between kernels."""
+EVENT_BUFFER = 1024
+"""The kernel's limit, 16 × 64: 4 s of edges at 250 SPS, 64 ms at 16000."""
+QUIET_LEVELS = {"START": 0, "RESET": 1, "PWDN": 1}
+"""Powered, not in reset, not converting."""
+
+
+def _gpiod() -> ModuleType:
+    try:
+        import gpiod
+    except ImportError as error:
+        raise BoardError("the package gpiod is missing: pip install eegd[daemon]") from error
+    if not hasattr(gpiod, "LineSettings"):
+        raise BoardError("the package gpiod is older than 2.2: pip install eegd[daemon]")
+    return gpiod
+
+
+def open_chip(label: str | None) -> gpiod.Chip:
+    """The chip with this label, or of the header where None. The caller closes it.
+
+    BoardError where there is none that may be opened, with what there is instead.
+    """
+    package = _gpiod()
+    wanted = HEADER_LABELS if label is None else (label,)
+    found: list[str] = []
+    denied: list[str] = []
+    # A link is not another chip: some systems keep the old number as one.
+    for path in sorted({path.resolve() for path in DEVICES.glob("gpiochip*")}):
+        try:
+            chip = package.Chip(str(path))
+        except PermissionError:
+            denied.append(str(path))
+            continue
+        except OSError:
+            continue
+        here = chip.get_info().label
+        if here in wanted:
+            return chip  # type: ignore[no-any-return]
+        chip.close()
+        found.append(f"{here} ({path})")
+    if denied:
+        raise BoardError(
+            f"no permission to open {', '.join(denied)}; add the user to group gpio (sudo usermod -aG gpio $USER, "
+            "then log in again) or run the daemon as its service"
+        )
+    text = f"no GPIO chip is labelled {' or '.join(wanted)}; there are: {', '.join(found) or 'none'}"
+    if label is None:
+        raise BoardError(f"{text}; name the chip with the header in [board] gpio_chip")
+    raise ConfigError(f'[board] gpio_chip = "{label}": {text}')
+
+
+def find_lines(chip: gpiod.Chip, lines: Mapping[str, str]) -> dict[str, int]:
+    """Offsets of lines given as configuration key and name. ConfigError for a name that the chip does not have.
+
+    A header chip whose lines have no names at all numbers them as the header does: GPIO26 is offset 26.
+    """
+    info = chip.get_info()
+    offsets: dict[str, int] = {}
+    for offset in range(info.num_lines):
+        name = chip.get_line_info(offset).name
+        if name:
+            offsets.setdefault(name, offset)
+    if not offsets and info.label in HEADER_LABELS:
+        offsets = {f"GPIO{offset}": offset for offset in range(info.num_lines)}
+    for key, name in lines.items():
+        if name not in offsets:
+            raise ConfigError(
+                f'[board] {key} = "{name}": GPIO chip {info.label} ({chip.path}) has no line of that name; '
+                f"{near(name, offsets) if offsets else 'its lines have no names'}"
+            )
+    return {key: offsets[name] for key, name in lines.items()}
+
+
+def request_drdy(chip: gpiod.Chip, drdy: int, idle: int | None) -> gpiod.LineRequest:
+    """Falling edges of DRDY, stamped on CLOCK_MONOTONIC. BoardError names who has the line already.
+
+    An idle line is a plain input: that it is part of the request makes the kernel number edges in the interrupt,
+    and without edges of its own it brings no noise into that number. No debounce: it would delay the edges by
+    milliseconds.
+    """
+    package = _gpiod()
+    line = package.line
+    settings = {
+        drdy: package.LineSettings(
+            direction=line.Direction.INPUT,
+            edge_detection=line.Edge.FALLING,
+            bias=line.Bias.AS_IS,
+            event_clock=line.Clock.MONOTONIC,
+        )
+    }
+    if idle is not None:
+        settings[idle] = package.LineSettings(direction=line.Direction.INPUT)
+    return _request(chip, settings, "eegd-drdy", EVENT_BUFFER)
+
+
+def request_outputs(chip: gpiod.Chip, offsets: Mapping[str, int]) -> gpiod.LineRequest:
+    """START, RESET and PWDN, by name, at levels that keep the chips quiet. BoardError as request_drdy."""
+    package = _gpiod()
+    line = package.line
+    settings = {
+        offset: package.LineSettings(
+            direction=line.Direction.OUTPUT,
+            output_value=line.Value.ACTIVE if QUIET_LEVELS[name] else line.Value.INACTIVE,
+        )
+        for name, offset in offsets.items()
+    }
+    return _request(chip, settings, "eegd-lines", None)
+
+
+def _request(
+    chip: gpiod.Chip, settings: dict[int, gpiod.LineSettings], consumer: str, event_buffer_size: int | None
+) -> gpiod.LineRequest:
+    try:
+        return chip.request_lines(cast(Any, settings), consumer=consumer, event_buffer_size=event_buffer_size)
+    except OSError as error:
+        where = f"GPIO chip {chip.get_info().label} ({chip.path})"
+        if error.errno != errno.EBUSY:
+            numbers = ", ".join(str(offset) for offset in settings)
+            raise BoardError(f"{where} refuses lines {numbers}: {error.strerror}") from error
+        owners = [_owner(chip, offset) for offset in settings if chip.get_line_info(offset).used]
+        raise BoardError(f"{where}: {', '.join(owners) or 'a line is in use'}; stop that program first") from error
+
+
+def _owner(chip: gpiod.Chip, offset: int) -> str:
+    info = chip.get_line_info(offset)
+    return f"line {info.name or offset} is in use by {info.consumer or 'a nameless program'}"
