@@ -106,6 +106,7 @@ def daemon_status(daemon: Daemon) -> dict[str, object]:
         "config": config.path,
         "board": f"{acquisition.board.name}: {' + '.join(config.board.chips)}",
         "clock": "virtual" if acquisition.board.virtual_clock else "real",
+        "sclk_hz": acquisition.board.real_sclk_hz(config.board.sclk_hz),
         "flags": flag_names(acquisition.flags),
         "n_channels": len(config.montage.on),
         "frame_samples": config.samples_per_frame,

@@ -20,6 +20,7 @@ import pytest
 
 import eegd.gpio
 import eegd.spi
+from eegd.acquisition import open_board
 from eegd.ads1299 import Ads1299
 from eegd.board import Board
 from eegd.config import Config, parse_config
@@ -179,6 +180,12 @@ def refusal(computer: Computer, extra: str = "", kind: type[Exception] = BoardEr
 
 
 # ---- What is opened ----
+
+
+def test_kind_linux_is_opened_here(computer: Computer) -> None:
+    computer.add_chips()
+    with open_board(configured()) as board:
+        assert board.name == "linux"
 
 
 def test_edges_reach_the_board_after_the_packages_closed_their_descriptors(computer: Computer) -> None:
