@@ -34,6 +34,7 @@ HEADERS = [
     "outlet.h",
     "inlet.h",
     "capture.h",
+    "pattern.h",
     "source.h",
     "synth.h",
     "chip.h",

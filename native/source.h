@@ -58,11 +58,8 @@ struct eegd_source {
 /* The same known potentials for ever (limit 0) or for `limit` conversions. p_nv, n_nv: n_inputs, copied. */
 struct eegd_source *eegd_source_constant(const int64_t *p_nv, const int64_t *n_nv, uint32_t n_inputs,
                                          int64_t srb1_nv, int64_t srb2_nv, int64_t bias_nv, uint64_t limit);
-/* Codes from which index and input can be recomputed, for checks from end to end. limit 0 = for ever. */
+/* The codes of pattern.h, with the checksum on the last input. limit 0 = for ever. */
 struct eegd_source *eegd_source_pattern(uint32_t n_inputs, uint64_t limit);
-/* The code that eegd_source_pattern gives for a conversion and an input: 24 bits, signed; the last input
- * carries a checksum instead (synth.h). */
-int32_t eegd_pattern_code(uint64_t index, uint32_t input);
 /* A sine on every input. on_n: one byte per input as above, copied, or NULL. limit 0 = for ever. */
 struct eegd_source *eegd_source_sine(double hz, double amplitude_uv, uint32_t n_inputs, const uint8_t *on_n,
                                      uint64_t limit);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Synth: the sources behind `eegd --simulate` and `--replay`: synthetic EEG of
- * a head with electrodes, the check pattern's formulas, and recordings in
- * double precision. An addition to source.h, with its threads and ownership.
+ * a head with electrodes, and recordings in double precision. An addition to
+ * source.h, with its threads and ownership.
  *
  * The head: a few sources (brain regions, alpha, blinks, muscles, heart,
  * mains) are mixed onto electrodes by weights, and electrodes are wired to
@@ -55,19 +55,5 @@ struct eegd_synth_config {
 
 /* Synthetic EEG. NULL when memory is short or an argument is out of range. */
 struct eegd_source *eegd_source_synth(const struct eegd_synth_config *config);
-
-/* The check pattern. All arithmetic is modulo 2^24; results are read as 24-bit two's complement.
- *   scramble(x): x *= FACTOR1; x ^= x >> 12; x *= FACTOR2; x ^= x >> 11      (one to one)
- *   fold(k) = k mod 2^24 + FOLD * floor(k / 2^24)
- *   code(k, c) = scramble(fold(k) + STEP * c)                 for every input c but the last
- *   checksum(k) = scramble(fold(k) + sum over c of (2c + 1) * code(k, c))     on the last input
- * So input 0 tells k, and no single wrong code leaves the checksum right. */
-#define EEGD_PATTERN_FACTOR1 0x9E3779
-#define EEGD_PATTERN_FACTOR2 0x85EBCB
-#define EEGD_PATTERN_FOLD 0x5BD1E9
-#define EEGD_PATTERN_STEP 0x3C6EF3
-
-/* What the last input of eegd_source_pattern carries; codes are those of the n_codes inputs before it. */
-int32_t eegd_pattern_checksum(uint64_t index, const int32_t *codes, uint32_t n_codes);
 
 #endif

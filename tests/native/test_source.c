@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "descriptor.h"
+#include "pattern.h"
 #include "source.h"
 #include "synth.h"
 #include "check.h"
