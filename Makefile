@@ -16,7 +16,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 CORE := eegd/_native.abi3.so
 CORE_SOURCES := $(wildcard native/*.[ch] native/*/*.[ch]) native/build.py
-C_FILES := $(wildcard native/*.[ch] native/*/*.[ch] tests/native/*.[ch] tests/fuzz/*.[ch] examples/*.[ch])
+C_FILES := $(wildcard native/*.[ch] native/*/*.[ch] tests/native/*.[ch] tests/fuzz/*.[ch] tests/kernel/module/*.[ch] \
+	examples/*.[ch])
 PYTHON_FILES := eegd plugins native/build.py setup.py tests $(wildcard examples/*.py)
 
 .PHONY: help
@@ -60,6 +61,7 @@ run: setup ## the daemon on an emulated chip, with a live view; Ctrl-C ends it
 
 include tests/native/native.mk
 include tests/fuzz/fuzz.mk
+include tests/kernel/kernel.mk
 
 .PHONY: test
 test: setup test-native ## C unit tests, then all Python tests; PYTEST_ARGS="-k lease" picks
