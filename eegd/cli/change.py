@@ -17,7 +17,7 @@ from eegd.errors import DaemonNotRunning, EegdError, StreamLost
 from eegd.runtime_dir import CONTROL_SOCKET
 from eegd.status import summary_line
 
-__all__ = ["change", "stop"]
+__all__ = ["await_end", "change", "stop"]
 
 EPOCH_TIMEOUT_S = 15.0
 STOP_TIMEOUT_S = 15.0
@@ -85,12 +85,13 @@ def stop(client: Client) -> int:
     with CounterReader(fd) as counters:
         os.close(fd)
         client.ask("stop")
-        _await_end(client, pid)
+        await_end(client, pid)
         print(summary_line(counters.values()))
     return OK
 
 
-def _await_end(client: Client, pid: int) -> None:
+def await_end(client: Client, pid: int) -> None:
+    """Waits until the daemon's process has gone. Raises EegdError where it stays."""
     with contextlib.suppress(OSError):  # gone already, or in another pid namespace
         pidfd = os.pidfd_open(pid)
         try:

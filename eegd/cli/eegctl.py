@@ -21,6 +21,8 @@ from eegd.cli.common import (
     positive_seconds,
     write_stdout,
 )
+from eegd.cli.doctor import add_arguments as add_doctor_arguments
+from eegd.cli.doctor import run_doctor
 from eegd.client import Client, connect
 from eegd.errors import DaemonNotRunning, EegdError, StreamLost
 
@@ -34,8 +36,9 @@ EXAMPLES = """examples:
   eegctl events --follow
   eegctl board rate=500               stops, writes, verifies, starts again
   eegctl channel Oz gain=12
+  eegctl doctor                       what is wrong, why it matters, what mends it
 
-exit codes: 0 done, 1 refused by the daemon, 2 usage, 3 no daemon
+exit codes: 0 done, 1 refused by the daemon or something red, 2 usage, 3 no daemon
 """
 
 
@@ -51,7 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_runtime_dir(parser)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
-    def command(name: str, function: Callable[[Client, argparse.Namespace], int], text: str, **more: Any) -> Any:
+    def command(name: str, function: Callable[..., int], text: str, **more: Any) -> Any:
         sub = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", **more)
         add_runtime_dir(sub, argparse.SUPPRESS)
         sub.set_defaults(function=function)
@@ -85,6 +88,10 @@ def build_parser() -> argparse.ArgumentParser:
     channel = command("channel", _channel, "change one channel")
     channel.add_argument("label", metavar="LABEL")
     channel.add_argument("settings", nargs="+", metavar="NAME=VALUE", type=_setting, help="such as gain=12")
+
+    add_doctor_arguments(
+        command("doctor", run_doctor, "what is wrong with computer, daemon or board, and what mends it")
+    )
 
     command("reload", _reload, "read the configuration file again")
     command("stop", _stop, "stop the daemon and wait for its end")
@@ -229,6 +236,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
 
     def work() -> int:
+        if args.function is run_doctor:  # looks for itself, and examines what does not run
+            return run_doctor(args)
         with connect(args.runtime_dir) as client:
             return int(args.function(client, args))
 

@@ -1,0 +1,142 @@
+"""One examination: which configuration, which daemon, and the checks of computer, daemon and board in their order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from eegd.config import Config, load_config
+from eegd.doctor import service, system, tuning
+from eegd.doctor.board import BoardOptions, check_board
+from eegd.doctor.check import Context, Level, Result, apply_fixes, run_checks
+from eegd.doctor.linescan import HeaderScan, candidates
+from eegd.doctor.probe import System
+from eegd.doctor.running import Running, find_running, lock_holder, start_again, stop_running
+from eegd.errors import EegdError
+from eegd.runtime_dir import SERVICE_DIR, default_dir
+
+__all__ = ["Examination", "Options", "examine"]
+
+REGISTERED = (system, tuning, service)
+"""Modules whose import fills the list of checks, in its order."""
+EMULATED = "the emulated board was examined; --config FILE examines yours"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line asks for."""
+
+    config: str | None = None
+    runtime_dir: str | None = None
+    simulate: bool = False
+    stop: bool = False
+    fix: bool = False
+    frames: int = 500
+    """Conversions per SPI clock."""
+
+
+@dataclass(slots=True)
+class Examination:
+    """All that was found. Synchronization: none."""
+
+    results: list[Result] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+    @property
+    def well(self) -> bool:
+        return not any(result.level is Level.RED for result in self.results)
+
+
+def examine(options: Options, computer: System | None = None) -> Examination:
+    """Runs every check that can run. Raises ConfigError for a configuration that cannot be read."""
+    computer = computer or System()
+    found = Examination()
+    config = _config(options.config) if options.config else None
+    running = None if options.simulate else _running(options, config, computer, found.results)
+    config = config or _config_of(running, options.simulate, found.remarks)
+    context = Context(computer, config, running)
+    found.results += run_checks(context, "system")
+    if running is not None:
+        found.results += run_checks(context, "service")
+    found.results += _board(context, options, found.remarks)
+    if options.fix:
+        found.results = list(apply_fixes(found.results))
+    return found
+
+
+def _config(path: str | None, kind: str | None = None) -> Config:
+    """The emulated chip goes on a virtual clock: its time is not worth waiting for."""
+    return load_config(path, {"sim.clock": "virtual", "board.kind": kind})
+
+
+def _config_of(running: Running | None, simulate: bool, remarks: list[str]) -> Config:
+    """Without a file: what the running daemon uses, else the defaults."""
+    if running is None:
+        if not simulate:
+            remarks.append(EMULATED)
+        return _config(None, "sim")
+    kind = "sim" if str(running.status["board"]).startswith("sim") else "linux"
+    path = running.status["config"]
+    return _config(str(path) if path else None, kind)
+
+
+def _running(options: Options, config: Config | None, computer: System, results: list[Result]) -> Running | None:
+    directory = options.runtime_dir or (config.daemon.runtime_dir if config is not None else None)
+    try:
+        running = find_running(directory, computer)
+    except EegdError as error:
+        results.append(_silent(f"a daemon is there but does not answer: {error}", "eegd"))
+        return None
+    if running is None:
+        for place in (Path(directory),) if directory else (default_dir(), SERVICE_DIR):
+            holder = lock_holder(place)
+            if holder is not None:
+                results.append(_silent(f"process {holder} holds {place} but does not answer", holder))
+    return running
+
+
+def _silent(found: str, who: str) -> Result:
+    mend = f"kill {who}" if who.isdecimal() else "sudo systemctl restart eegd"
+    return Result("daemon", Level.RED, found, "it starts, hangs, or belongs to another user", mend, group="service")
+
+
+def _board(context: Context, options: Options, remarks: list[str]) -> Iterator[Result]:
+    """The board's checks; beside a daemon only where it may be stopped for them."""
+    running = context.running
+    if running is not None and not options.stop:
+        why = "ID, registers, test signal, noise and SPI clock need it to themselves"
+        found = "the daemon has it, and goes on"
+        yield Result("board", Level.NOTE, found, why, "eegctl doctor --stop", group="board")
+        return
+    if running is None:
+        yield from check_board(context.config, _options(context, options.frames))
+        return
+    try:
+        remarks.append(stop_running(running, context.system))
+    except EegdError as error:
+        yield Result("board", Level.RED, str(error), "the daemon has the board", "eegctl stop", group="board")
+        return
+    try:
+        yield from check_board(context.config, _options(context, options.frames))
+    finally:
+        if running.unit is not None:
+            remarks.append(_started(running, context.system))
+
+
+def _started(running: Running, computer: System) -> str:
+    try:
+        return start_again(running, computer)
+    except EegdError as error:
+        return str(error)
+
+
+def _options(context: Context, frames: int) -> BoardOptions:
+    if not context.on_hardware:
+        return BoardOptions(frames)
+    board = context.config.board
+    chip, _, _ = system.header_chip(context.system)
+    if chip is None:
+        return BoardOptions(frames)
+    own = (board.drdy_line, board.idle_line, board.start_line, board.reset_line, board.pwdn_line)
+    return BoardOptions(frames, scan=HeaderScan(chip, candidates(chip, board.spi, own)))

@@ -1,0 +1,97 @@
+"""Checks of a daemon that runs: what it says of itself, and how the kernel runs it. It is not disturbed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from eegd.doctor.check import Context, Level, Result, check
+
+__all__: list[str] = []
+
+LOSS_CAUSES = {
+    "missed": ("edges went by that were not waited for in time", "eegctl doctor (governor, priority, DRDY interrupt)"),
+    "bad": ("conversions came damaged over SPI, or the chip lost its supply", "eegctl doctor --stop --thorough"),
+    "late": (
+        "reads ended after the next conversion was due",
+        "in the configuration: a higher sclk_hz or a lower rate_sps",
+    ),
+    "overrun": ("no slab was free", "in the configuration: a larger [stream] pool_mb"),
+}
+"""Cause → why, and what mends it."""
+RATE_PPM = 25_000
+"""The chip's own oscillator over temperature (SBAS499C 7.5)."""
+
+
+@check("daemon", "service")
+def daemon(context: Context) -> Iterator[Result]:
+    running = context.running
+    assert running is not None
+    status = running.status
+    where = running.unit or f"process {running.pid}"
+    state = status["stream"]["state"]
+    yield Result("daemon", Level.OK, f"{where}: {status['board']}, {state}")
+
+
+@check("losses", "service")
+def losses(context: Context) -> Iterator[Result]:
+    assert context.running is not None
+    status = context.running.status
+    lost = {cause: n for cause, n in status["losses"].items() if n}
+    total, samples = sum(lost.values()), status["samples"]
+    if not total:
+        yield Result("losses", Level.OK, f"{samples:,} samples, 0 lost".replace(",", " "))
+        return
+    causes = ", ".join(f"{n} {cause}" for cause, n in lost.items())
+    worst = max(lost, key=lambda cause: lost[cause])
+    yield Result(
+        *("losses", Level.RED, f"{samples:,} samples, {total} lost ({causes})".replace(",", " ")),
+        *LOSS_CAUSES[worst],
+    )
+
+
+@check("rate", "service")
+def rate(context: Context) -> Iterator[Result]:
+    assert context.running is not None
+    report = context.running.status["rate"]
+    effective, nominal = report.get("effective_sps"), report["nominal_sps"]
+    if not effective:
+        yield Result("rate", Level.NOTE, f"{nominal} SPS nominal, not measured yet")
+        return
+    found = f"{nominal} SPS nominal, {effective:.3f} effective, jitter {report['jitter_rms_us']:.3g} µs"
+    if abs(report["ppm"]) <= RATE_PPM:
+        yield Result("rate", Level.OK, found)
+        return
+    yield Result(
+        *("rate", Level.RED, found, "no ADS1299 clock is so far off: the chip was reset, or is clocked otherwise"),
+        "eegctl doctor --stop",
+    )
+
+
+@check("priority", "service")
+def priority(context: Context) -> Iterator[Result]:
+    """How capture really runs, by the kernel's word."""
+    running = context.running
+    assert running is not None
+    wanted, tid = context.config.daemon.rt_priority, running.capture_tid()
+    runs = context.system.scheduling(running.pid, tid) if tid else None
+    if runs is None:
+        yield Result("priority", Level.NOTE, "capture does not run, or cannot be seen")
+    elif runs.priority or wanted == 0:
+        yield Result("priority", Level.OK, f"capture runs {runs}")
+    else:
+        unit = running.unit or "eegd.service"
+        yield Result(
+            *("priority", Level.WARN, f"capture runs {runs}, not FIFO {wanted}"),
+            "other programs delay it: late reads lose samples",
+            f"sudo systemctl edit {unit}: [Service] LimitRTPRIO={wanted}",
+        )
+
+
+@check("warnings", "service")
+def warnings(context: Context) -> Iterator[Result]:
+    assert context.running is not None
+    said = context.running.status["warnings"]
+    if not said:
+        yield Result("warnings", Level.OK, "the daemon warns of nothing")
+    for text in said:
+        yield Result("warnings", Level.WARN, text, "the daemon says so itself", "eegctl status")

@@ -1,0 +1,142 @@
+"""Checks of what makes latency: governor, PCIe power saving, limits, and the kernel's thread for DRDY edges."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from math import inf
+
+from eegd.doctor.check import Context, Fix, Level, Result, check
+from eegd.doctor.probe import Scheduling, System
+
+__all__: list[str] = []
+
+GOVERNORS = "sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_governor"
+ASPM = "sys/module/pcie_aspm/parameters/policy"
+CAP_IPC_LOCK, CAP_SYS_NICE = 14, 23
+RTPRIO, MEMLOCK = "Max realtime priority", "Max locked memory"
+IRQ_THREAD = r"^irq/\d+-eegd"
+UNTIL_BOOT = "until the next boot"
+
+
+@check("governor")
+def governor(context: Context) -> Iterator[Result]:
+    system = context.system
+    paths = system.glob(GOVERNORS)
+    names = [str(path.relative_to(system.root)) for path in paths]
+    slow = {name: value for name in names if (value := system.read(name)) not in ("performance", None)}
+    if not names:
+        yield Result("governor", Level.NOTE, "this kernel does not scale the processor's clock")
+    elif not slow:
+        yield Result("governor", Level.OK, f"performance on {len(names)} cores")
+    else:
+
+        def fix() -> None:
+            for name in slow:
+                system.write(name, "performance\n")
+
+        yield Result(
+            *("governor", Level.WARN, f"{', '.join(sorted(set(map(str, slow.values()))))} on {len(slow)} cores"),
+            "a core that has slowed down adds its wake-up to every edge",
+            "echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor",
+            Fix(fix, f"performance on {len(slow)} cores, {UNTIL_BOOT}"),
+        )
+
+
+@check("PCIe power", hardware=True)
+def pcie_power(context: Context) -> Iterator[Result]:
+    """On a Pi 5 the header is behind PCIe; waking that link delays edges by a varying time."""
+    system = context.system
+    text = system.read(ASPM)
+    if text is None:
+        yield Result("PCIe power", Level.NOTE, "no PCIe power saving here")
+        return
+    policy = next((word.strip("[]") for word in text.split() if word.startswith("[")), text)
+    if policy == "performance":
+        yield Result("PCIe power", Level.OK, "policy performance")
+        return
+    yield Result(
+        *("PCIe power", Level.WARN, f"policy {policy}"),
+        "SPI and GPIO of a Pi 5 lie behind PCIe: its sleeping link delays edges by a varying time",
+        f"echo performance | sudo tee /{ASPM}; for good: pcie_aspm.policy=performance in cmdline.txt",
+        Fix(lambda: system.write(ASPM, "performance\n"), f"policy performance, {UNTIL_BOOT}"),
+    )
+
+
+@check("limits")
+def own_limits(context: Context) -> Iterator[Result]:
+    """Of this user, for a daemon started by hand."""
+    yield _limits(context, "limits", "self", f"of {context.system.user}", "/etc/security/limits.d/eegd.conf")
+
+
+@check("daemon limits", "service")
+def daemon_limits(context: Context) -> Iterator[Result]:
+    assert context.running is not None
+    pid, unit = context.running.pid, context.running.unit
+    yield _limits(context, "daemon limits", pid, f"of process {pid}", unit)
+
+
+def _limits(context: Context, name: str, pid: int | str, whose: str, unit: str | None) -> Result:
+    system, wanted = context.system, context.config.daemon.rt_priority
+    priority, memory = system.limit(pid, RTPRIO), system.limit(pid, MEMLOCK)
+    if priority is None or memory is None:
+        return Result(name, Level.NOTE, f"{whose}: not readable")
+    if system.capable(pid, CAP_SYS_NICE):
+        priority = inf
+    if system.capable(pid, CAP_IPC_LOCK):
+        memory = inf
+    need = context.config.stream.pool_mb * 1e6 + 8e6
+    shown = f"{whose}: real-time priority up to {_shown(priority)}, locked memory {_shown(memory, 'MB')}"
+    short = []
+    if priority < wanted:
+        short.append(f"[daemon] rt_priority = {wanted} will be refused: latencies then depend on other programs")
+    if memory < need:
+        short.append(f"the pool needs about {need / 1e6:.0f} MB: a page fault then delays capture")
+    if not short:
+        return Result(name, Level.OK, shown)
+    return Result(name, Level.WARN, shown, "; ".join(short), _limits_command(system, unit, wanted))
+
+
+def _limits_command(system: System, unit: str | None, wanted: int) -> str:
+    if unit is not None and unit.endswith(".service"):
+        return f"sudo systemctl edit {unit}: [Service] LimitRTPRIO={wanted} LimitMEMLOCK=infinity"
+    lines = rf"{system.user} - rtprio {wanted}\n{system.user} - memlock unlimited\n"
+    return f"printf '{lines}' | sudo tee /etc/security/limits.d/eegd.conf, then log in again"
+
+
+def _shown(value: float, unit: str = "") -> str:
+    if value == inf:
+        return "any" if not unit else "unlimited"
+    return f"{value / 1e6:.0f} MB" if unit else f"{value:.0f}"
+
+
+@check("DRDY interrupt", "service", hardware=True)
+def irq_thread(context: Context) -> Iterator[Result]:
+    """The kernel's thread that queues DRDY edges must run before the thread that waits for them."""
+    assert context.running is not None
+    system, name = context.system, "DRDY interrupt"
+    found = system.threads_named(IRQ_THREAD)
+    if not found:
+        yield Result(name, Level.NOTE, "no thread irq/N-eegd…: this kernel handles the edge without one")
+        return
+    tid = context.running.capture_tid()
+    capture = system.scheduling(context.running.pid, tid) if tid else None
+    for pid, thread in found:
+        yield _above(context, pid, thread, capture)
+
+
+def _above(context: Context, pid: int, thread: str, capture: Scheduling | None) -> Result:
+    name = "DRDY interrupt"
+    own = context.system.scheduling(pid)
+    found = f"{thread} runs {own or 'unknown'}, capture {capture or 'unknown'}"
+    if own is None or capture is None or own.priority > capture.priority:
+        return Result(name, Level.OK if own and capture else Level.NOTE, found)
+    wanted = min(99, capture.priority + 1)
+
+    def fix() -> None:
+        os.sched_setscheduler(pid, os.SCHED_FIFO, os.sched_param(wanted))
+
+    why = "capture can hold up the thread that queues its edges: edges merge, and samples are missed"
+    mend = f"sudo chrt -f -p {wanted} {pid}"
+    done = f"{thread} runs FIFO {wanted}, until the daemon starts anew"
+    return Result(name, Level.WARN, found, why, mend, Fix(fix, done))
