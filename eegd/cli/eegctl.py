@@ -236,8 +236,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
 
     def work() -> int:
-        if args.function is run_doctor:  # looks for itself, and examines what does not run
-            return run_doctor(args)
+        if args.function is run_doctor:  # looks for a daemon by itself, and needs none
+            return int(run_doctor(args))
         with connect(args.runtime_dir) as client:
             return int(args.function(client, args))
 

@@ -37,14 +37,14 @@ def losses(context: Context) -> Iterator[Result]:
     assert context.running is not None
     status = context.running.status
     lost = {cause: n for cause, n in status["losses"].items() if n}
-    total, samples = sum(lost.values()), status["samples"]
+    total, samples = sum(lost.values()), f"{status['samples']:,}".replace(",", " ")
     if not total:
-        yield Result("losses", Level.OK, f"{samples:,} samples, 0 lost".replace(",", " "))
+        yield Result("losses", Level.OK, f"{samples} samples, 0 lost")
         return
     causes = ", ".join(f"{n} {cause}" for cause, n in lost.items())
     worst = max(lost, key=lambda cause: lost[cause])
     yield Result(
-        *("losses", Level.RED, f"{samples:,} samples, {total} lost ({causes})".replace(",", " ")),
+        *("losses", Level.RED, f"{samples} samples, {total} lost ({causes})"),
         *LOSS_CAUSES[worst],
     )
 

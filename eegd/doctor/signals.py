@@ -37,7 +37,7 @@ NAMED_CHANNELS = 4
 def _microvolts(bench: Bench, n: int) -> Array:
     """(channels, n) at the chip's inputs, P − N, whatever the montage's sign."""
     recording = bench.record(n)
-    return recording.codes(bench.layout.channel_offsets) * np.abs(bench.layout.lsb_uv)[:, None]
+    return np.asarray(recording.codes(bench.layout.channel_offsets) * np.abs(bench.layout.lsb_uv)[:, None], np.float64)
 
 
 def plateaus(row: Array) -> tuple[float, float]:

@@ -116,7 +116,8 @@ def spi_transfers(context: Context) -> Iterator[Result]:
 
 def header_chip(system: System) -> tuple[GpioChip | None, list[Path], list[str]]:
     """The header's chip by its label; device nodes that this user may not open; labels of the others."""
-    closed, labels = [], []
+    closed: list[Path] = []
+    labels: list[str] = []
     for path in system.glob("dev/gpiochip*"):
         if path.is_symlink():
             continue

@@ -98,7 +98,7 @@ def test_every_command_has_a_parser_that_can_be_built_for_completion() -> None:
         return set(actions[0].choices)
 
     assert commands(eegd_cli.build_parser()) == {"run", "check-config", "plugin", "demo"}
-    wanted = {"status", "view", "tail", "events", "board", "channel", "reload", "stop", "streams", "info"}
+    wanted = {"status", "view", "tail", "events", "board", "channel", "reload", "stop", "streams", "info", "doctor"}
     assert commands(eegctl.build_parser()) == wanted
 
 
