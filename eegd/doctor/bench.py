@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from eegd.ads1299 import Ads1299
 from eegd.board import Board, Edge
 from eegd.config import Config
-from eegd.conversion import ConversionLayout, conversion_layout, sample_period_ns
-from eegd.montage import CHIP_INPUTS, Channel, Montage, n_inputs
+from eegd.conversion import ConversionLayout, conversion_layout, min_sclk_hz, sample_period_ns
+from eegd.montage import Channel, Montage, n_inputs
 from eegd.settings import BoardConfig
 
 __all__ = ["Bench", "Recording", "bench_montage"]
@@ -27,6 +27,9 @@ SETTLING_PERIODS = 8
 DISCARDED = 6
 """After each start: the filter settles in four conversions."""
 UNUSED_GAIN = 24
+SLOW_SCLK_HZ = 1_000_000
+SPARE = 1.2
+"""More than the slowest clock that reads all chips between two edges."""
 MARGIN = 0.95
 """A read that ended later than this part of the period after its edge may have been torn by the next one."""
 
@@ -63,23 +66,12 @@ class Recording:
 def bench_montage(config: Config) -> Montage:
     """Every input of every chip, with the gain that the configuration gives it."""
     chips, used = config.board.chips, {channel.input: channel for channel in config.montage.on}
-    by_own_input = {own_input(chips, number): channel for number, channel in used.items()}
     channels = []
     for number in range(1, n_inputs(chips) + 1):
-        # In a daisy chain inputs of the same number on two chips share their gain.
-        twin = by_own_input.get(own_input(chips, number)) if config.board.topology == "daisy" else None
-        gain = used[number].gain if number in used else twin.gain if twin is not None else UNUSED_GAIN
+        gain = used[number].gain if number in used else UNUSED_GAIN
         label = used[number].label if number in used else f"input{number}"
         channels.append(Channel(label=label, input=number, gain=gain, p=f"P{number}", n=f"N{number}"))
     return dataclasses.replace(config.montage, channels=tuple(channels))
-
-
-def own_input(chips: tuple[str, ...], number: int) -> int:
-    for chip in chips:
-        if number <= CHIP_INPUTS[chip]:
-            return number
-        number -= CHIP_INPUTS[chip]
-    raise IndexError("no such input")
 
 
 class Bench:
@@ -89,12 +81,13 @@ class Bench:
         self.board = board
         self.config = config
         self.montage = bench_montage(config)
-        self.driver = Ads1299(board, self._set_up(), self.montage)
+        self._sclk_hz = config.board.sclk_hz
         self._now = self._set_up()
+        self.driver = Ads1299(board, self._now, self.montage)
 
     def _set_up(self, **changes: object) -> BoardConfig:
         """The configured board without lead-off current and bias drive: nobody is measured here."""
-        quiet = {"lead_off_mode": "off", "bias_amplifier": False, "input": "shorted"}
+        quiet = {"lead_off_mode": "off", "bias_amplifier": False, "input": "shorted", "sclk_hz": self._sclk_hz}
         return dataclasses.replace(self.config.board, **(quiet | changes))  # type: ignore[arg-type]
 
     @property
@@ -104,6 +97,16 @@ class Bench:
     @property
     def set_up_now(self) -> BoardConfig:
         return self._now
+
+    @property
+    def slow_sclk_hz(self) -> int:
+        """A clock that the worst wires bear, as far as the configured rate leaves time for it."""
+        return min(self.config.board.sclk_hz, max(SLOW_SCLK_HZ, int(SPARE * min_sclk_hz(self.config.board))))
+
+    def slow_down(self) -> None:
+        """Reads at the slow clock from now on."""
+        self._sclk_hz = self.slow_sclk_hz
+        self._now = self._set_up()
 
     def change(self, **changes: object) -> None:
         """Writes and reads back another set-up. ReadBackError, BoardError, ConfigError."""

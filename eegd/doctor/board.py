@@ -204,24 +204,32 @@ def _no_edges(bench: Bench, options: BoardOptions) -> Result:
 
 
 def _conversions(bench: Bench, _: BoardOptions) -> Iterator[Result]:
-    """Does every chip's conversion begin with 1100?"""
+    """Does every chip's conversion begin with 1100? Where not, perhaps it does at a slower clock."""
     recording = bench.record(64)
-    offsets, names = bench.layout.chip_offsets, bench.config.board.chips
-    n = len(recording.raw)
+    n, n_chips = len(recording.raw), len(bench.config.board.chips)
     if n == 0:
-        yield _row("conversions", Level.RED, "none could be read in time", "the doctor was late for all of them", "")
+        found = "none could be read before the next was due"
+        yield _row("conversions", Level.RED, found, "this computer is too busy", "eegctl doctor, on a quiet computer")
         return
-    bad_chips = [chip for chip, at in enumerate(offsets) if _n_bad(recording, at)]
-    if not bad_chips:
-        yield _row("conversions", Level.OK, f"{n} of {len(names)} chip{'s' * (len(names) > 1)}, each begins with 1100")
-    for chip in bad_chips:
-        at = offsets[chip]
-        end = (*offsets, bench.layout.n_bytes)[chip + 1]
-        odd = next(row[at:end].tobytes() for row in recording.raw if row[at] >> 4 != STATUS_NIBBLE)
-        count = _n_bad(recording, at)
-        found = f"chip {chip + 1}: {count} of {n} begin with {odd[:3].hex(' ').upper()} or other, not with 1100"
-        yield _row("conversions", Level.RED, found, *explain_frame(odd))
+    odd = list(_odd_chips(bench, recording))
+    if not odd:
+        yield _row("conversions", Level.OK, f"{n} of {n_chips} chip{'s' * (n_chips > 1)}, each begins with 1100")
+        return
+    fast_hz, slow_hz = bench.config.board.sclk_hz, bench.slow_sclk_hz
+    if slow_hz < fast_hz and not list(_odd_chips(bench, bench.record(64, slow_hz))):
+        bench.slow_down()
+        found = f"damaged at {fast_hz / 1e6:g} MHz, good at {slow_hz / 1e6:g} MHz, at which the rest is tried"
+        yield _row("conversions", Level.WARN, found, "the clock is too fast for the wires", "see SPI clock below")
+        return
+    for found, head in odd:
+        yield _row("conversions", Level.RED, found, *explain_frame(head))
 
 
-def _n_bad(recording: Recording, at: int) -> int:
-    return int((recording.raw[:, at] >> 4 != STATUS_NIBBLE).sum())
+def _odd_chips(bench: Bench, recording: Recording) -> Iterator[tuple[str, bytes]]:
+    """(what was found, the first odd conversion) of each chip."""
+    offsets = bench.layout.chip_offsets
+    for chip, (at, end) in enumerate(zip(offsets, (*offsets[1:], bench.layout.n_bytes), strict=True)):
+        odd = recording.raw[recording.raw[:, at] >> 4 != STATUS_NIBBLE, at:end]
+        if len(odd):
+            head = odd[0, :3].tobytes().hex(" ").upper()
+            yield f"chip {chip + 1}: {len(odd)} of {len(recording.raw)} begin otherwise, as {head}", odd[0].tobytes()
