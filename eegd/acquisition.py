@@ -1,4 +1,4 @@
-"""The raw stream's life: board, driver and capture thread through stream epochs, reconfigurations and recoveries."""
+"""A raw stream's life: board, driver and capture thread through stream epochs, reconfigurations and recoveries."""
 
 from __future__ import annotations
 
@@ -73,7 +73,8 @@ def pool_size(config: Config, virtual_clock: bool) -> tuple[int, int]:
 
 
 class Acquisition:
-    """Owns the board and the raw stream. Control thread only; samples never pass through here.
+    """Owns the board, or a chip of it with its own clock, and a raw stream. Control thread only; samples never pass
+    through here.
 
     on_over: called once when a replay has ended and everything of it was published.
     """
@@ -85,10 +86,16 @@ class Acquisition:
         context: zmq.Context[zmq.Socket[bytes]],
         events: EventPublisher,
         on_over: Callable[[], None],
+        stream: str,
+        streams: tuple[str, ...],
+        counters: Counters,
     ) -> None:
+        """stream: its name; streams: the names of all the board's, one per clock."""
         self.config = config
         self.events = events
-        self.counters = Counters()
+        self.stream = stream
+        self.counters = capture_counters(counters, "" if stream == streams[0] else f"{stream}.")
+        self._streams = streams
         self.ring = EventRing()
         self.capture: Capture | None = None
         self.n_epochs = 0
@@ -98,7 +105,6 @@ class Acquisition:
         self.closing = False
         self._told = asyncio.Event()
         self._on_over = on_over
-        self._capture_counters = capture_counters(self.counters)
         self._changing = False
         self._last_drdy_ns = 0
         self._n_recoveries = 0
@@ -108,7 +114,7 @@ class Acquisition:
             self.driver = Ads1299(self.board, config.board, config.montage)
             pool_size(config, self.board.virtual_clock)  # refuses before anybody is told that we are here
             self.server = AttachServer(
-                "raw", directory, context, self._describe, self._on_reader, config.stream.max_readers
+                stream, directory, context, self.describe, self._on_reader, config.stream.max_readers
             )
         except BaseException:
             self.board.close()
@@ -126,8 +132,9 @@ class Acquisition:
         """A reconfiguration or recovery is under way."""
         return self._changing
 
-    def _describe(self) -> dict[str, object]:
-        return {**raw_description(self.config, self.flags), "virtual_clock": self.board.virtual_clock}
+    def describe(self) -> dict[str, object]:
+        description = raw_description(self.config, self.flags, self.stream, self._streams)
+        return {**description, "virtual_clock": self.board.virtual_clock}
 
     def warn(self, text: str) -> None:
         """Tells the operator once, and keeps it in the status."""
@@ -150,7 +157,7 @@ class Acquisition:
         if self.closing:
             return
         self.driver.prepare_start()
-        self.capture = Capture(self.config, self.board, self.driver, outlet, self._capture_counters, self.ring)
+        self.capture = Capture(self.config, self.board, self.driver, outlet, self.counters, self.ring)
         self._began_s = time.monotonic()
         first_ns = await self._first_drdy_ns() if self._last_drdy_ns else 0
         gap_ns = first_ns - self._last_drdy_ns if first_ns else 0
@@ -161,6 +168,7 @@ class Acquisition:
             f"stream epoch {self.n_epochs} begins at {self.config.board.rate_sps} SPS",
             value=self.config.board.rate_sps,
             sample_index=0,
+            source=self.stream,
             stream_epoch=outlet.stream_epoch,
             without_data_ns=gap_ns,
         )
@@ -178,7 +186,7 @@ class Acquisition:
         config, virtual_clock = self.config, self.board.virtual_clock
         n_slabs, reserve = pool_size(config, virtual_clock)
         outlet = Outlet(
-            "raw",
+            self.stream,
             n_slabs=n_slabs,
             n_channels=len(config.montage.on),
             slab_samples=config.samples_per_frame,
@@ -215,18 +223,21 @@ class Acquisition:
 
     # ---- changes ----
 
-    def reconfigure(self, config: Config) -> Coroutine[Any, Any, None]:
-        """Stop, write, verify, start: a new epoch. Readers are carried over. Where the chips refuse, the
-        configuration before stays in force and an event says why.
-
-        What cannot work raises ConfigError here, before anything stops; from here on no other change may begin.
-        """
+    def check(self, config: Config) -> None:
+        """Raises ConfigError for a configuration that cannot work."""
         Ads1299(self.board, config.board, config.montage)
         pool_size(config, self.board.virtual_clock)
+
+    def reconfigure(self, config: Config) -> Coroutine[Any, Any, bool]:
+        """Stop, write, verify, start: a new epoch. Readers are carried over. Where the chips refuse, the
+        configuration before stays in force, an event says why, and the result is False.
+
+        The configuration has been checked. From here on no other change may begin.
+        """
         self._changing = True
         return self._reconfigure(config)
 
-    async def _reconfigure(self, config: Config) -> None:
+    async def _reconfigure(self, config: Config) -> bool:
         try:
             n_readers = self.server.n_active
             before = self.config
@@ -237,10 +248,11 @@ class Acquisition:
                 self.config = config
             except EegdError as error:
                 log.error("reconfiguration failed, the one before stays: %s", error)
-                self.events.post("reconfiguration failed", str(error))
+                self.events.post("reconfiguration failed", str(error), source=self.stream)
                 await self._bring_up(before, n_readers, "reconfiguration failed")
-                return
+                return False
             await self._begin_epoch(n_readers, RETURN_S)
+            return True
         finally:
             self._changing = False
 
@@ -269,7 +281,7 @@ class Acquisition:
             delay = RECOVERY_DELAYS_S[min(self._n_recoveries, len(RECOVERY_DELAYS_S) - 1)]
             self._n_recoveries += 1
             label = f"{cause}: the chips are set up anew in {delay:g} s"
-            self.events.post("recovery", label, value=self._n_recoveries)
+            self.events.post("recovery", label, value=self._n_recoveries, source=self.stream)
             log.warning("%s (attempt %d)", label, self._n_recoveries)
             await asyncio.sleep(delay)
             try:
@@ -294,7 +306,7 @@ class Acquisition:
                 value=event.value,
                 sample_index=event.sample_index,
                 time_ns=event.time_ns,
-                source="capture",
+                source=self.stream,
                 n=event.n,
             )
 
@@ -327,7 +339,7 @@ class Acquisition:
         return None
 
     def _on_reader(self, kind: str, reader: Reader, facts: Mapping[str, Any]) -> None:
-        self.events.post(f"reader {kind}", reader.name, source="raw", pid=reader.pid, **facts)
+        self.events.post(f"reader {kind}", reader.name, source=self.stream, pid=reader.pid, **facts)
         told = ", ".join(f"{name} {value}" for name, value in facts.items())
         log.info("reader %s (pid %d) %s: %s", reader.name, reader.pid, kind, told)
 
@@ -337,7 +349,7 @@ class Acquisition:
             alarm = reader.policy == "lossless"
             kind = "alarm" if alarm else "reader missed"
             label = f"{reader.name} (policy {reader.policy}, depth {reader.depth}) missed {n_missed} frame(s)"
-            self.events.post(kind, label, value=n_missed, source="raw", pid=reader.pid)
+            self.events.post(kind, label, value=n_missed, source=self.stream, pid=reader.pid)
             if alarm or reader.told_missed == n_missed:
                 log.warning("reader %s", label)
 

@@ -268,9 +268,12 @@ class Ads1299:
                 return
         values = ", ".join(f"{value:02X}h" for value in seen)
         raise BoardError(
-            f"chip {cs + 1} (chip select {cs}) is no {model}: ID read {values} in {len(seen)} attempts; "
+            f"{self._name(cs)} (chip select {cs}) is no {model}: ID read {values} in {len(seen)} attempts; "
             f"{explain_id(seen[-1], model)}"
         )
+
+    def _name(self, chip: int) -> str:
+        return f"chip {self._config.first_chip + chip + 1}"
 
     def _recover_interface(self, cs: int) -> None:
         """For a chip that was left in standby, or is still powering up."""
@@ -283,7 +286,7 @@ class Ads1299:
         for cs in self._buses():
             dumps[cs] = self._read_all(cs)
         differences = [
-            f"chip {chip + 1}: {register.name} ({register:02X}h): wrote {wrote[register]:02X}h, "
+            f"{self._name(chip)}: {register.name} ({register:02X}h): wrote {wrote[register]:02X}h, "
             f"read {dump[register]:02X}h"
             for chip, (wrote, dump) in enumerate(zip(self._registers, dumps, strict=True))
             if dump is not None

@@ -69,9 +69,9 @@ SENDER_BEHIND_S = 0.1
 """How far the sending thread may fall behind without a loss; at least SENDER_SLABS frames."""
 
 
-def capture_counters(counters: Counters) -> list[Counter]:
-    """Allocates the capture thread's counters, in the order that it expects."""
-    return [counters.allocate(label) for label in COUNTER_LABELS]
+def capture_counters(counters: Counters, prefix: str = "") -> list[Counter]:
+    """Allocates a capture thread's counters, in the order that it expects. prefix: tells apart those of several."""
+    return [counters.allocate(prefix + label) for label in COUNTER_LABELS]
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,8 @@ DEFAULTS_NAME = "built-in defaults"
 MAX_FILE_BYTES = 1 << 16
 MAX_LINE_LENGTH = 4096
 """Bounds the parser's time, which grows with the square of a dotted key."""
+MAX_CLOCK_PPM = 25_000
+"""The internal oscillator over temperature (SBAS499C 7.5)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,6 +182,7 @@ def _build(tree: dict[str, Any], name: str, overridden: Mapping[str, object]) ->
     check_board(board, problems)
     check_montage(config.montage, board, problems)
     _check_replay(config, problems)
+    _check_own_clocks(config, problems)
     _check_frame(config, problems)
     problems.stop()
     return config
@@ -230,6 +233,26 @@ def _check_replay(config: Config, problems: Problems) -> None:
     if file is not None and config.board.kind != "sim":
         text = 'a recording is played through the emulated chip: [board] kind = "sim"'
         problems.add("replay", "file", text, file)
+
+
+def _check_own_clocks(config: Config, problems: Problems) -> None:
+    sim, n_chips = config.sim, len(config.board.chips)
+    spread = sim.clock_spread_ppm
+    if config.board.clocks == "shared":
+        if spread:
+            problems.add(
+                "sim", "clock_spread_ppm", 'chips with one clock cannot differ; [board] clocks = "own"', spread
+            )
+        return
+    if config.replay.file is not None:
+        text = 'a recording has one clock; [board] clocks = "own" plays none'
+        problems.add("replay", "file", text, config.replay.file)
+    if config.board.kind == "sim" and sim.clock == "virtual":
+        text = 'each chip with a clock of its own would have a time of its own; clocks = "own" runs in real time only'
+        problems.add("sim", "clock", text, sim.clock)
+    if abs(fastest := sim.fclk_ppm + (n_chips - 1) * spread) > MAX_CLOCK_PPM:
+        text = f"makes chip {n_chips} wrong by {fastest:g} ppm; the chips' range is ±{MAX_CLOCK_PPM:g}"
+        problems.add("sim", "clock_spread_ppm", text, spread)
 
 
 def _check_frame(config: Config, problems: Problems) -> None:

@@ -166,7 +166,7 @@ def _chain_warnings(board: BoardConfig, montage: Montage) -> list[str]:
     if len(board.chips) == 1:
         return []
     if board.topology == "cascade":
-        if board.start_line is None:
+        if board.start_line is None and board.clocks == "shared":
             return ["the chips of the cascade start one after another by command: wire START for one instant"]
         return []
     warnings = ["daisy chain: only the registers of chip 1 can be read back"]

@@ -20,6 +20,7 @@ from typing import Any
 import zmq
 
 from eegd.acquisition import Acquisition
+from eegd.acquisitions import Acquisitions
 from eegd.changes import classify_changes, with_board, with_channel
 from eegd.config import Config, load_config
 from eegd.control import Answer, ControlServer
@@ -29,7 +30,7 @@ from eegd.libzmq import load_libzmq
 from eegd.memory import io_thread_priority, lock_memory
 from eegd.notify import Notifier
 from eegd.runtime_dir import Lock, default_dir, prepare_dir
-from eegd.status import daemon_status, raw_description, summary_line
+from eegd.status import daemon_info, daemon_status, summary_line
 from eegd.supervisor import Supervisor
 
 __all__ = ["Daemon", "run_daemon"]
@@ -94,17 +95,17 @@ class Daemon:
         self.events = EventPublisher(self.directory, self._io)
         undo.callback(self.events.close)
         self.notifier = Notifier()
-        self.acquisition = Acquisition(config, self.directory, outlet_io, self.events, self._on_replay_over)
-        undo.callback(self.acquisition.close)
+        self.acquisitions = Acquisitions(config, self.directory, outlet_io, self.events, self._on_replay_over)
+        undo.callback(self.acquisitions.close)
         for warning in warnings:
             self.acquisition.warn(warning)
         self.supervisor = Supervisor(self.directory, config.plugins, self.events)
         control = ControlServer(
             self.directory,
             {
-                "info": lambda _: {"stream": raw_description(self.config, self.acquisition.flags), "pid": self.pid},
+                "info": lambda _: daemon_info(self),
                 "status": lambda _: {"status": daemon_status(self)},
-                "counters": lambda _: ({}, [self.acquisition.counters.fd]),
+                "counters": lambda _: ({}, [self.acquisitions.counters.fd]),
                 "recent_events": lambda _: {"events": list(self.events.recent)},
                 "board": self._op_board,
                 "channel": self._op_channel,
@@ -125,7 +126,12 @@ class Daemon:
     @property
     def config(self) -> Config:
         """What is in force now."""
-        return self.acquisition.config
+        return self.acquisitions.config
+
+    @property
+    def acquisition(self) -> Acquisition:
+        """Of the stream `raw`; most boards have no other."""
+        return self.acquisitions.first
 
     @property
     def virtual_clock(self) -> bool:
@@ -133,7 +139,7 @@ class Daemon:
 
     @property
     def summary(self) -> str:
-        return summary_line(self.acquisition.counters.values())
+        return summary_line(self.acquisitions.counters.values())
 
     # ---- running ----
 
@@ -141,24 +147,26 @@ class Daemon:
         """Until stopped, or a replay is over; returns the exit code. Conversions wait for so many readers."""
         try:
             self.supervisor.start()
-            self._spawn(self._begin(wait_readers))
+            for acquisition in self.acquisitions:
+                self._spawn(self._follow(acquisition, wait_readers))
             return await self._code
         finally:
             await self._shut_down()
 
-    async def _begin(self, wait_readers: int) -> None:
-        await self.acquisition.begin(wait_readers)
-        self.notifier.ready(self.summary)
-        while not self.acquisition.closing:
-            cause = await self.acquisition.look(TICK_S)
+    async def _follow(self, acquisition: Acquisition, wait_readers: int) -> None:
+        await acquisition.begin(wait_readers)
+        if all(self.acquisitions.n_epochs.values()):
+            self.notifier.ready(self.summary)
+        while not acquisition.closing:
+            cause = await acquisition.look(TICK_S)
             if cause is not None:
-                await self.acquisition.recover(cause)
-            self.acquisition.watch_readers()
+                await acquisition.recover(cause)
+            acquisition.watch_readers()
             self.notifier.status(self.summary)
 
     def stop(self) -> None:
         """Has `run` end, with exit code 0."""
-        self.acquisition.closing = True
+        self.acquisitions.let_end()
         if not self._code.done():
             self._code.set_result(0)
 
@@ -174,8 +182,8 @@ class Daemon:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)  # the board is nobody else's from here on
-            await self.acquisition.wind_down(WIND_DOWN_S)
-            self.acquisition.close()
+            await self.acquisitions.wind_down(WIND_DOWN_S)
+            self.acquisitions.close()
             await self.supervisor.stop(patience_s=DRAIN_S if self._replay_over else 0.0)
             self.events.post("stopped", self.summary)
 
@@ -208,15 +216,14 @@ class Daemon:
         live, renewed, restart = classify_changes(self.config, config)
         if restart:
             raise ConfigError(f"needs a restart of the daemon: {', '.join(restart)}")
-        if self.acquisition.is_changing or self.acquisition.capture is None:
-            raise EegdError("the chips are being set up; try again in a moment")
-        if renewed:
-            self._spawn(self.acquisition.reconfigure(config))  # refuses before anything stops
-        else:
-            self.acquisition.config = config
+        n_epochs = self.acquisitions.n_epochs
+        streams, work = self.acquisitions.apply(config)  # refuses before anything stops
+        if work is not None:
+            self._spawn(work)
         logging.getLogger("eegd").setLevel(config.daemon.log_level.upper())
         self.supervisor.apply(config.plugins)
-        return {"changed": live + renewed, "new_epoch": bool(renewed), "epochs": self.acquisition.n_epochs}
+        epochs = {stream: n_epochs[stream] for stream in streams}
+        return {"changed": live + renewed, "new_epoch": bool(streams), "epochs": epochs}
 
     def _on_sighup(self) -> None:
         self.notifier.reloading()

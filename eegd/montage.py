@@ -283,7 +283,7 @@ def montage_description(montage: Montage, board: BoardConfig) -> dict[str, Any]:
     channels = []
     for channel in montage.on:
         row: dict[str, Any] = {name: getattr(channel, name) for name in DESCRIBED}
-        row |= {"unit": "µV", "chip": locate_input(board.chips, channel.input)[0] + 1}
+        row |= {"unit": "µV", "chip": board.first_chip + locate_input(board.chips, channel.input)[0] + 1}
         channels.append(row)
     described = {name: getattr(montage, name) for name in keys_of(Montage)}
     return {**described, "wiring": montage.wiring, "channels": channels}

@@ -148,7 +148,7 @@ def _config3(board: BoardConfig, chip: int) -> int:
         value |= CONFIG3_REFERENCE_ON
     if board.bias_amplifier:
         # One amplifier drives the body; the other chips only need its reference.
-        value |= CONFIG3_BIASREF_INT | (CONFIG3_BIAS_ON if chip == 0 else 0)
+        value |= CONFIG3_BIASREF_INT | (CONFIG3_BIAS_ON if board.first_chip + chip == 0 else 0)
     return value
 
 

@@ -35,8 +35,16 @@ PLUGIN_SAYS = "a small letter, then up to 31 small letters, digits, _ or -"
 PARAM = r"[A-Za-z_][A-Za-z0-9_-]{0,63}"
 
 
+LINE = r"[!-~]{1,32}"
+
+
 def _line(doc: str) -> Any:
-    return key(None, doc, pattern=r"[!-~]{1,32}", says="a GPIO line's name, such as GPIO26")
+    return key(None, doc, pattern=LINE, says="a GPIO line's name, such as GPIO26")
+
+
+def _lines(doc: str) -> Any:
+    says = 'a list of up to 4 names of GPIO lines, such as ["GPIO26", "GPIO13"]'
+    return key((), doc, pattern=LINE, says=says, low=0, high=4)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +56,7 @@ class BoardConfig:
         ("ADS1299",), "The chips, nearest the host first.", allowed=tuple(CHIP_INPUTS), low=1, high=4
     )
     topology: str = key("cascade", "A chip select for each chip, or one for a chain.", allowed=("cascade", "daisy"))
+    clocks: str = key("shared", "One clock for all chips, or each chip on its own.", allowed=("shared", "own"))
     rate_sps: int = key(250, "Sample rate.", unit="SPS", allowed=RATES_SPS, says="ADS1299 offers", change=RECONFIGURE)
     sclk_hz: int = key(4_000_000, "SPI clock for frames.", unit="Hz", low=50_000, high=20_000_000, change=RECONFIGURE)
     register_sclk_hz: int = key(
@@ -69,6 +78,8 @@ class BoardConfig:
     )
     drdy_line: str | None = _line("Line of DRDY, falling when a conversion is ready.")
     idle_line: str | None = _line("A free line, requested with DRDY to reveal merged edges.")
+    drdy_lines: tuple[str, ...] = _lines("With clocks of their own: each chip's DRDY.")
+    idle_lines: tuple[str, ...] = _lines("With clocks of their own: a free line for each chip.")
     start_line: str | None = _line("Line of START; without it conversions start by command.")
     reset_line: str | None = _line("Line of RESET; without it the chip is reset by command.")
     pwdn_line: str | None = _line("Line of PWDN.")
@@ -121,6 +132,8 @@ class BoardConfig:
         change=RECONFIGURE,
     )
     fclk_hz: int = key(2_048_000, "Nominal chip clock.", unit="Hz", low=1_500_000, high=2_250_000, change=RECONFIGURE)
+    first_chip: int = 0
+    """Place on the board of chips[0]. Not 0 only in what eegd.clocks makes for a chip with a clock of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +145,13 @@ class SimConfig:
     clock: str = key("real", "Real time, or as fast as the readers allow.", allowed=("real", "virtual"))
     chip: str = key("patient", "Wait for a late read, or lose as a chip does.", allowed=("patient", "strict"))
     fclk_ppm: float = key(0.0, "Error of the chip clock.", unit="ppm", low=-25_000, high=25_000)
+    clock_spread_ppm: float = key(
+        0.0,
+        "By how much each chip with a clock of its own is faster than the one before.",
+        unit="ppm",
+        low=-25_000,
+        high=25_000,
+    )
     sine_hz: float = key(10.0, "Frequency of the sine.", unit="Hz", low=0.001, high=8000)
     sine_uv: float = key(100.0, "Amplitude of the sine.", unit="µV", low=0, high=4_500_000)
 

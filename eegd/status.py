@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from eegd.attach import AttachServer
@@ -15,19 +15,23 @@ from eegd.montage import montage_description
 from eegd.outlet import OutletStats
 
 if TYPE_CHECKING:
+    from eegd.acquisition import Acquisition
     from eegd.daemon import Daemon
 
-__all__ = ["daemon_status", "pool_report", "raw_description", "summary_line"]
+__all__ = ["daemon_info", "daemon_status", "pool_report", "raw_description", "summary_line"]
 
 GROUP_DELAY_SAMPLES = 1.5
 """Of the sinc³ decimation filter: 1.5·(N − 1)/fMOD (SBAS499C 9.3.2.3), for practical N 1.5 sample periods."""
 
 
-def raw_description(config: Config, flags: int) -> dict[str, object]:
-    """What readers of `raw` are told, but for the stream epoch."""
+def raw_description(
+    config: Config, flags: int, name: str = "raw", streams: Sequence[str] = ("raw",)
+) -> dict[str, object]:
+    """What readers of a raw stream are told, but for the stream epoch. streams: all raw streams of the board."""
     return {
-        "name": "raw",
+        "name": name,
         "kind": "raw",
+        "streams": list(streams),
         "rate_sps": float(config.board.rate_sps),
         "frame_samples": config.samples_per_frame,
         "frames_per_s": config.board.rate_sps / config.samples_per_frame,
@@ -80,11 +84,12 @@ def _stream_report(server: AttachServer, captured: CaptureStats | None) -> dict[
     return report
 
 
-def daemon_status(daemon: Daemon) -> dict[str, object]:
-    """The report behind `eegctl status --json`."""
-    acquisition = daemon.acquisition
-    config, counters = acquisition.config, acquisition.counters.values()
+def _acquisition_report(acquisition: Acquisition, counters: Mapping[str, int]) -> dict[str, object]:
+    """One raw stream, from its chips to its readers."""
+    config = acquisition.config
     captured = acquisition.capture.stats() if acquisition.capture is not None else None
+    prefix = f"{acquisition.stream}."  # of all but the first stream
+    counted = {counter.label.removeprefix(prefix): counters[counter.label] for counter in acquisition.counters}
     rate: dict[str, object] = {"nominal_sps": config.board.rate_sps}
     threads: dict[str, object] = {}
     if captured is not None:
@@ -100,36 +105,59 @@ def daemon_status(daemon: Daemon) -> dict[str, object]:
             "priority_refused": captured.priority_error,
         }
     return {
-        "pid": daemon.pid,
-        "uptime_s": time.monotonic() - daemon.started_s,
-        "runtime_dir": str(daemon.directory),
-        "config": config.path,
+        "name": acquisition.stream,
         "board": f"{acquisition.board.name}: {' + '.join(config.board.chips)}",
-        "clock": "virtual" if acquisition.board.virtual_clock else "real",
         "sclk_hz": acquisition.board.real_sclk_hz(config.board.sclk_hz),
         "flags": flag_names(acquisition.flags),
         "n_channels": len(config.montage.on),
         "frame_samples": config.samples_per_frame,
         "epochs": acquisition.n_epochs,
         "rate": rate,
-        "samples": counters["capture.samples"],
-        "losses": {cause: counters[f"loss.{cause}"] for cause in LOSSES},
+        "samples": counted["capture.samples"],
+        "losses": {cause: counted[f"loss.{cause}"] for cause in LOSSES},
         "bad_by_cause": {
-            label.removeprefix("bad."): value for label, value in counters.items() if label.startswith("bad.")
+            label.removeprefix("bad."): value for label, value in counted.items() if label.startswith("bad.")
         },
         "without_data_ns": acquisition.without_data_ns,
         "stream": _stream_report(acquisition.server, captured),
         "events": acquisition.ring.stats(),
         "threads": threads,
+    }
+
+
+def daemon_info(daemon: Daemon) -> dict[str, object]:
+    """What the raw streams are, `raw` also by itself, and whose they are."""
+    described = [acquisition.describe() for acquisition in daemon.acquisitions]
+    return {"stream": described[0], "streams": described, "pid": daemon.pid}
+
+
+def daemon_status(daemon: Daemon) -> dict[str, object]:
+    """The report behind `eegctl status --json`: what is said of the stream `raw` stands at the top, too."""
+    counters = daemon.acquisitions.counters.values()
+    streams = [_acquisition_report(acquisition, counters) for acquisition in daemon.acquisitions]
+    return {
+        "pid": daemon.pid,
+        "uptime_s": time.monotonic() - daemon.started_s,
+        "runtime_dir": str(daemon.directory),
+        "config": daemon.config.path,
+        "clock": "virtual" if daemon.virtual_clock else "real",
+        **streams[0],
+        "streams": streams,
         "plugins": daemon.supervisor.report(),
-        "warnings": acquisition.warnings,
+        "warnings": daemon.acquisitions.warnings,
     }
 
 
 def summary_line(counters: Mapping[str, int], plural: str = "samples") -> str:
-    """`5 400 000 samples, 0 lost`; losses by cause where there are any."""
-    lost = {cause: counters[f"loss.{cause}"] for cause in LOSSES}
-    total = sum(lost.values())
+    """`5 400 000 samples, 0 lost`; losses by cause where there are any; of several streams the sum, then each."""
+    prefixes = [label.removesuffix("capture.samples") for label in counters if label.endswith("capture.samples")]
+    lines = {prefix.rstrip(".") or "raw": _summary(counters, [prefix]) for prefix in prefixes}
+    total = f"{_summary(counters, prefixes, f' {plural}')}"
+    return total if len(lines) == 1 else "; ".join([total, *(f"{name} {line}" for name, line in lines.items())])
+
+
+def _summary(counters: Mapping[str, int], prefixes: Sequence[str], plural: str = "") -> str:
+    lost = {cause: sum(counters[f"{prefix}loss.{cause}"] for prefix in prefixes) for cause in LOSSES}
     causes = ", ".join(f"{n} {cause}" for cause, n in lost.items() if n)
-    count = f"{counters['capture.samples']:,}".replace(",", " ")
-    return f"{count} {plural}, {total} lost" + (f" ({causes})" if causes else "")
+    count = f"{sum(counters[f'{prefix}capture.samples'] for prefix in prefixes):,}".replace(",", " ")
+    return f"{count}{plural}, {sum(lost.values())} lost" + (f" ({causes})" if causes else "")

@@ -10,6 +10,8 @@ from eegd.settings import BoardConfig
 
 __all__ = ["check_board", "check_montage"]
 
+CONTROL_LINES = ("start_line", "reset_line", "pwdn_line")
+
 
 def check_board(board: BoardConfig, problems: Problems) -> None:
     """Reports what is missing or contradicts itself in [board]. Values are valid one by one."""
@@ -22,9 +24,10 @@ def check_board(board: BoardConfig, problems: Problems) -> None:
             board.lead_off_current_na,
         )
     _check_lines(board, problems)
+    _check_clocks(board, problems)
     if board.kind != "linux":
         return
-    if board.drdy_line is None:
+    if board.drdy_line is None and board.clocks == "shared":
         problems.add("board", "drdy_line", 'missing; kind = "linux" waits for the edges of this line')
     selects = 1 if board.topology == "daisy" else len(board.chips)
     if len(board.spi) != selects:
@@ -35,13 +38,45 @@ def check_board(board: BoardConfig, problems: Problems) -> None:
 
 
 def _check_lines(board: BoardConfig, problems: Problems) -> None:
+    named = [(name, getattr(board, name)) for name in ("drdy_line", "idle_line", *CONTROL_LINES)]
+    named += [(name, line) for name in ("drdy_lines", "idle_lines") for line in getattr(board, name)]
     used: dict[str, str] = {}
-    for name in ("drdy_line", "idle_line", "start_line", "reset_line", "pwdn_line"):
-        line = getattr(board, name)
+    for name, line in named:
         if line in used:
             problems.add("board", name, f"already the {used[line]}", line)
         elif line is not None:
-            used[line] = name
+            used[line] = name.removesuffix("s")
+
+
+def _check_clocks(board: BoardConfig, problems: Problems) -> None:
+    """With clocks of their own, chips share the SPI bus and nothing else that this computer drives."""
+    n_chips = len(board.chips)
+    if board.clocks == "shared":
+        for name in ("drdy_lines", "idle_lines"):
+            if lines := getattr(board, name):
+                text = f'one clock has one line: {name.removesuffix("s")} = "{lines[0]}", or clocks = "own"'
+                problems.add("board", name, text, lines)
+        return
+    if n_chips < 2:
+        problems.add("board", "clocks", 'one chip has one clock: clocks = "shared"', board.clocks)
+    if board.topology == "daisy":
+        text = 'the chips of a daisy chain are read in one go and must share a clock: clocks = "shared"'
+        problems.add("board", "clocks", text, board.clocks)
+    if board.clock_out:
+        text = 'gives the first chip\'s clock to the others, which clocks = "own" denies: one of the two'
+        problems.add("board", "clock_out", text, True)
+    for name in ("drdy_line", "idle_line", *CONTROL_LINES):
+        if (line := getattr(board, name)) is None:
+            continue
+        if name in CONTROL_LINES:
+            text = 'one line cannot belong to several chips that start by themselves; with clocks = "own" by command'
+        else:
+            text = f'with clocks = "own" each chip has one: {name}s, a list of {n_chips}'
+        problems.add("board", name, text, line)
+    if (board.drdy_lines or board.kind == "linux") and len(board.drdy_lines) != n_chips:
+        problems.add("board", "drdy_lines", f"{n_chips} chips need {n_chips} lines, in their order", board.drdy_lines)
+    if board.idle_lines and len(board.idle_lines) != n_chips:
+        problems.add("board", "idle_lines", f"none, or {n_chips} for {n_chips} chips", board.idle_lines)
 
 
 def check_montage(montage: Montage, board: BoardConfig, problems: Problems) -> None:
@@ -74,6 +109,8 @@ def _check_inputs(montage: Montage, board: BoardConfig, problems: Problems) -> N
         users.setdefault(channel.input, channel.label)
     if all(number <= available for number in users):
         _check_srb1(montage, board, problems)
+        if board.clocks == "own":
+            _check_streams(montage, board, problems)
         if board.topology == "daisy":
             _check_daisy(montage, board, problems)
 
@@ -87,6 +124,15 @@ def _check_srb1(montage: Montage, board: BoardConfig, problems: Problems) -> Non
             if channel.n != "SRB1":
                 text = f"SRB1 ties all negative inputs of a chip, and {tied[0]} of chip {chip + 1} has n = SRB1"
                 problems.add(channel_table(channel.label), "n", f"{text}: make it SRB1 on all or on none", channel.n)
+
+
+def _check_streams(montage: Montage, board: BoardConfig, problems: Problems) -> None:
+    """Each chip is a stream, and a stream has channels."""
+    used = {locate_input(board.chips, channel.input)[0] for channel in montage.on}
+    for chip in range(len(board.chips)):
+        if chip not in used and montage.on:
+            text = f"chip {chip + 1} has a clock of its own, hence a stream of its own, but no channel that is on"
+            problems.add("montage", "", text)
 
 
 def _check_daisy(montage: Montage, board: BoardConfig, problems: Problems) -> None:

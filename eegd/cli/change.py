@@ -26,27 +26,29 @@ POLL_S = 0.02
 
 def change(client: Client, operation: str, **arguments: object) -> int:
     """Asks for a change, waits until it holds, and says what it did. Raises EegdError with the daemon's reason."""
-    without_data_ns = client.ask("status")["status"]["without_data_ns"]
-    before = client.ask("info")["stream"]
+    status = client.ask("status")["status"]
+    without_data_ns = {stream["name"]: stream["without_data_ns"] for stream in status["streams"]}
+    before = client.ask("info")["streams"]
     answer = client.ask(operation, 10.0, **arguments)
-    gap_ns = None
-    if answer["new_epoch"]:
-        gap_ns = _await_epoch(client, answer["epochs"], without_data_ns)
-    after = client.ask("info")["stream"]
+    gaps_ns = {}
+    for stream, n_epochs in answer["epochs"].items():
+        gaps_ns[stream] = _await_epoch(client, stream, n_epochs, without_data_ns[stream])
+    after = client.ask("info")["streams"]
     for key in answer["changed"]:
-        was, now = value_of_key(before, key), value_of_key(after, key)
+        was, now = _value_in(before, key), _value_in(after, key)
         told = was != now and None not in (was, now)
         print(f"{key}: {_shown(was)} → {_shown(now)}" if told else f"{key}: changed")
     for key in answer.get("needs_restart", ()):
         print(f"{key}: changed in the file, but needs a restart of the daemon")
     if not answer["changed"] and not answer.get("needs_restart"):
         print("nothing to change")
-    if gap_ns is not None:
-        print(f"new stream epoch after {duration(gap_ns / 1e9)} without data")
+    for stream, gap_ns in gaps_ns.items():
+        of_which = f" of {stream}" if len(after) > 1 else ""
+        print(f"new stream epoch{of_which} after {duration(gap_ns / 1e9)} without data")
     return OK
 
 
-def _await_epoch(client: Client, n_epochs: int, without_data_ns: int) -> int:
+def _await_epoch(client: Client, name: str, n_epochs: int, without_data_ns: int) -> int:
     """Time without data, in ns."""
     deadline = time.monotonic() + EPOCH_TIMEOUT_S
     while time.monotonic() < deadline:
@@ -54,10 +56,17 @@ def _await_epoch(client: Client, n_epochs: int, without_data_ns: int) -> int:
             status = client.ask("status")["status"]
         except (DaemonNotRunning, StreamLost):
             raise EegdError("the daemon ended while it was being reconfigured; see its log") from None
-        if status["epochs"] > n_epochs:
-            return int(status["without_data_ns"] - without_data_ns)
+        stream = next(stream for stream in status["streams"] if stream["name"] == name)
+        if stream["epochs"] > n_epochs:
+            return int(stream["without_data_ns"] - without_data_ns)
         time.sleep(POLL_S)
     raise EegdError(f"no new stream epoch within {EPOCH_TIMEOUT_S:g} s; see `eegctl status` and the daemon's log")
+
+
+def _value_in(descriptions: list[dict[str, Any]], key: str) -> object:
+    """As value_of_key, of the first stream that knows."""
+    values = (value_of_key(description, key) for description in descriptions)
+    return next((value for value in values if value is not None), None)
 
 
 def value_of_key(description: Mapping[str, Any], key: str) -> object:

@@ -98,6 +98,7 @@ def build_parser() -> argparse.ArgumentParser:
     streams = command("streams", _streams, "the streams that can be opened now")
     streams.add_argument("--json", action="store_true")
     info = command("info", _info, "the montage: channels, inputs, gains, reference")
+    info.add_argument("stream", nargs="?", default="raw", metavar="STREAM", help="a raw stream; default: raw")
     info.add_argument("--json", action="store_true")
     return parser
 
@@ -166,10 +167,15 @@ def _view(client: Client, args: argparse.Namespace) -> int:
 def _tail(client: Client, args: argparse.Namespace) -> int:
     from eegd.cli.tail import tail
 
-    there = client.streams()
-    if args.stream not in there:
-        raise EegdError(f"no stream {args.stream!r}; there are {', '.join(there) or 'none'}")
+    _existing(client, args.stream)
     return tail(client, args)
+
+
+def _existing(client: Client, stream: str) -> str:
+    there = client.streams()
+    if stream not in there:
+        raise EegdError(f"no stream {stream!r}; there are {', '.join(there) or 'none'}")
+    return stream
 
 
 def _events(client: Client, args: argparse.Namespace) -> int:
@@ -194,7 +200,11 @@ def _streams(client: Client, args: argparse.Namespace) -> int:
 def _info(client: Client, args: argparse.Namespace) -> int:
     if not args.json:
         need_rich("eegctl info without --json")
-    info = client.info
+    info = client.describe(_existing(client, args.stream))
+    if not args.json and info.kind != "raw":
+        raise EegdError(
+            f"stream {args.stream!r} is {info.kind} and has no montage; eegctl info --json shows what it says"
+        )
     if args.json:
         print(json.dumps(info.description, indent=2, ensure_ascii=False))
         return OK

@@ -101,11 +101,12 @@ def lag_ms(status: Mapping[str, Any], lag_frames: int) -> float:
 
 
 def status_view(status: Mapping[str, Any]) -> RenderableType:
-    stream = status["stream"]
-    parts: list[RenderableType] = [_headline(status), _overview(status)]
-    if "pool" in stream:
-        parts += _section("pool", _pool_table(stream["pool"]))
-    parts += _section("readers of raw", _reader_table(status, stream["readers"]))
+    first, *others = status.get("streams", [{**status, "name": "raw"}])
+    parts: list[RenderableType] = [_headline(status), _overview(status), *_stream_parts(first)]
+    for other in others:
+        grid = _facts()
+        _add_stream_rows(grid, {**other, "clock": status["clock"]})
+        parts += [*_section(f"{other['name']}, by a clock of its own", grid), *_stream_parts(other)]
     if status["plugins"]:
         parts += _section("plugins", _plugin_table(status["plugins"]))
     if status["warnings"]:
@@ -113,6 +114,14 @@ def status_view(status: Mapping[str, Any]) -> RenderableType:
         lines.stylize(WARNING)
         parts += _section("warnings", lines)
     return Group(*parts)
+
+
+def _stream_parts(report: Mapping[str, Any]) -> list[RenderableType]:
+    """Pool and readers of one raw stream."""
+    stream = report["stream"]
+    of_which = "" if report["name"] == "raw" else f" of {report['name']}"
+    pool = _section(f"pool{of_which}", _pool_table(stream["pool"])) if "pool" in stream else []
+    return [*pool, *_section(f"readers of {report['name']}", _reader_table(report, stream["readers"]))]
 
 
 def _headline(status: Mapping[str, Any]) -> Text:
@@ -124,10 +133,15 @@ def _headline(status: Mapping[str, Any]) -> Text:
 
 
 def _overview(status: Mapping[str, Any]) -> RenderableType:
-    stream, rate = status["stream"], status["rate"]
-    frame_ms = 1000 * status["frame_samples"] / rate["nominal_sps"]
     grid = _facts()
     grid.add_row("directory", status["runtime_dir"])
+    _add_stream_rows(grid, status)
+    return grid
+
+
+def _add_stream_rows(grid: Table, status: Mapping[str, Any]) -> None:
+    stream, rate = status["stream"], status["rate"]
+    frame_ms = 1000 * status["frame_samples"] / rate["nominal_sps"]
     grid.add_row("board", f"{status['board']}, {status['n_channels']} channels")
     grid.add_row("rate", rate_text(rate) + ("" if status["clock"] == "real" else ", virtual clock"))
     if rate.get("late_peak_us"):
@@ -143,7 +157,6 @@ def _overview(status: Mapping[str, Any]) -> RenderableType:
     grid.add_row("epochs", f"{status['epochs']}{without}")
     if stream.get("held_up_by"):
         grid.add_row("held up by", Text(str(stream["held_up_by"]), style=WARNING))
-    return grid
 
 
 def _pool_table(pool: Mapping[str, Any]) -> RenderableType:
@@ -224,12 +237,15 @@ def streams_view(infos: Sequence[StreamInfo]) -> RenderableType:
 
 
 def info_view(info: StreamInfo) -> RenderableType:
-    """The montage of the raw stream."""
+    """The montage of a raw stream."""
     facts = info.description
     grid = _facts()
     note = data_note(info.flags)
     chips = " + ".join(facts.get("chips", ()))
     grid.add_row("board", f"{chips}, {facts.get('topology', '')}" if len(facts["chips"]) > 1 else chips)
+    others = [name for name in facts.get("streams", ()) if name != info.stream]
+    if others:
+        grid.add_row("clock", f"its own; the other chips are {', '.join(others)}")
     grid.add_row("rate", f"{info.rate_sps:g} SPS, frames of {info.frame_samples}")
     grid.add_row("delay", f"{duration(info.delay_ns / 1e9)} from electrode to time stamp, not corrected")
     names = ("reference", "ground", "scheme", "wiring")

@@ -31,7 +31,7 @@ STOP_S = 30.0
 RETRY_S = 0.01
 SUMMARY = re.compile(r"^[\d ]+ samples, \d+ lost.*$", re.MULTILINE)
 
-# The command itself, on a board whose faults are set before anything happens on it.
+# The command itself, on a board (of several: the first) whose faults are set before anything happens on it.
 WITH_FAULTS = """
 import json, sys
 import eegd.acquisition
@@ -40,7 +40,8 @@ from eegd.cli.eegd import main
 open_board, faults = eegd.acquisition.open_board, json.loads(sys.argv[1])
 def open_with_faults(config):
     board = open_board(config)
-    for fault in faults:
+    while faults:
+        fault = faults.pop(0)
         kind = getattr(lib, "EEGD_FAULT_" + fault.pop("kind"))
         assert lib.eegd_board_sim_fault(board.pointer, ffi.new("struct eegd_fault *", {"kind": kind, **fault})) == 0
     return board
