@@ -12,8 +12,10 @@ WITHOUT_CORE = "EEGD_WITHOUT_CORE" in os.environ
 
 setup(
     # Plugins live in the folder `plugins`, one file each, and are installed as the package `eegd_plugins`.
-    packages=[*find_packages(include=["eegd", "eegd.*"]), "eegd_plugins"],
-    package_dir={"eegd_plugins": "plugins"},
+    # Files of boards are in the folder `config/boards`, and are installed beside the program.
+    packages=[*find_packages(include=["eegd", "eegd.*"]), "eegd_plugins", "eegd.board_files"],
+    package_dir={"eegd_plugins": "plugins", "eegd.board_files": "config/boards"},
+    package_data={"eegd.board_files": ["*.toml"]},
     cffi_modules=[] if WITHOUT_CORE else ["native/build.py:ffibuilder"],
     # The core keeps to the stable ABI: one wheel serves every Python from 3.11 on.
     options={"bdist_wheel": {"py_limited_api": "cp311"}},

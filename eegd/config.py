@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from eegd.boards import board_file
 from eegd.errors import ConfigError
 from eegd.montage import Montage, read_montage
 from eegd.schema import (
@@ -63,6 +64,7 @@ __all__ = [
 ]
 
 DEFAULTS_NAME = "built-in defaults"
+COMMAND_LINE = "command line"
 MAX_FILE_BYTES = 1 << 16
 MAX_LINE_LENGTH = 4096
 """Bounds the parser's time, which grows with the square of a dotted key."""
@@ -76,6 +78,8 @@ class Config:
 
     path: str | None = field(default=None, compare=False)
     """The file it came from, for messages."""
+    base: str | None = field(default=None, compare=False)
+    """The board by whose file that one was completed."""
     board: BoardConfig
     sim: SimConfig
     replay: ReplayConfig
@@ -101,12 +105,14 @@ TABLES: dict[str, type] = {
 }
 
 
-def load_config(path: str | os.PathLike[str] | None, overrides: Mapping[str, object] | None = None) -> Config:
+def load_config(
+    path: str | os.PathLike[str] | None, overrides: Mapping[str, object] | None = None, base: str | None = None
+) -> Config:
     """Reads a file, or the defaults when there is none. `overrides`, such as {"board.rate_sps": 500}, win;
-    None among them means not given."""
+    None among them means not given. `base` names a board whose file holds where the other one says nothing."""
     if path is None:
-        return dataclasses.replace(parse_config("", DEFAULTS_NAME, overrides), path=None)
-    return parse_config(_read_text(os.fspath(path)), os.fspath(path), overrides)
+        return dataclasses.replace(parse_config("", DEFAULTS_NAME, overrides, base), path=None)
+    return parse_config(_read_text(os.fspath(path)), os.fspath(path), overrides, base)
 
 
 def _read_text(path: str) -> str:
@@ -129,21 +135,42 @@ def _read_text(path: str) -> str:
         raise ConfigError(f"{path}: line {line}: not UTF-8 text (byte 0x{data[error.start]:02X})") from None
 
 
-def parse_config(text: str, name: str, overrides: Mapping[str, object] | None = None) -> Config:
+def parse_config(
+    text: str, name: str, overrides: Mapping[str, object] | None = None, base: str | None = None
+) -> Config:
     """As load_config, from text; `name` stands for the file in messages."""
+    tree, origins = _parse(text, name), {}
+    if base is not None:
+        below = _parse(_read_text(os.fspath(board_file(base))), f"board {base}")
+        origins = _complete(tree, below, f"board {base}")
+    given = {path: value for path, value in (overrides or {}).items() if value is not None}
+    override(tree, given)
+    return dataclasses.replace(_build(tree, name, {**origins, **dict.fromkeys(given, COMMAND_LINE)}), base=base)
+
+
+def _complete(tree: dict[str, Any], below: dict[str, Any], origin: str) -> dict[str, str]:
+    """Adds what only the tree below says, key by key; returns where that came from, by dotted name."""
+    origins = {}
+    for table, values in below.items():
+        mine = tree.setdefault(table, {})
+        for name, value in values.items():
+            if isinstance(mine, dict) and name not in mine:
+                mine[name] = value
+                origins[f"{table}.{name}"] = origin
+    return origins
+
+
+def _parse(text: str, name: str) -> dict[str, Any]:
     for number, line in enumerate(text.split("\n"), start=1):
         if len(line) > MAX_LINE_LENGTH:
             raise ConfigError(f"{name}: line {number}: longer than {MAX_LINE_LENGTH} characters")
     try:
-        tree = tomllib.loads(text)
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         reason, _, place = str(error).removesuffix(")").rpartition(" (at ")
         raise ConfigError(f"{name}: {place}: {reason}" if reason else f"{name}: {error}") from None
     except (ValueError, RecursionError):
         raise ConfigError(f"{name}: nested too deep, or a number too long") from None
-    given = {path: value for path, value in (overrides or {}).items() if value is not None}
-    override(tree, given)
-    return _build(tree, name, given)
 
 
 def override(tree: dict[str, Any], given: Mapping[str, object]) -> None:
@@ -160,8 +187,9 @@ def override(tree: dict[str, Any], given: Mapping[str, object]) -> None:
         tree["stream"].pop("frame_samples" if "stream.frame_ms" in lengths else "frame_ms", None)
 
 
-def _build(tree: dict[str, Any], name: str, overridden: Mapping[str, object]) -> Config:
-    problems = Problems(name, overridden)
+def _build(tree: dict[str, Any], name: str, origins: Mapping[str, str]) -> Config:
+    """origins: where values by dotted names came from, if not from `name`."""
+    problems = Problems(name, origins)
     _check_tables(tree, problems)
 
     def values(table: str) -> dict[str, Any]:
@@ -294,4 +322,5 @@ def _values(table: Any) -> dict[str, Any]:
 
 def rebuilt(config: Config, tree: dict[str, Any], given: Mapping[str, object]) -> Config:
     """What a changed tree of this configuration makes; `given` is what came from the command line."""
-    return dataclasses.replace(_build(tree, config.path or DEFAULTS_NAME, given), path=config.path)
+    built = _build(tree, config.path or DEFAULTS_NAME, dict.fromkeys(given, COMMAND_LINE))
+    return dataclasses.replace(built, path=config.path, base=config.base)

@@ -235,7 +235,7 @@ class Daemon:
 
     def reload(self) -> Mapping[str, object]:
         """Reads the file again: live keys at once, chip settings through a new epoch; names what needs a restart."""
-        config = load_config(self.config.path, self._overrides)
+        config = load_config(self.config.path, self._overrides, self.config.base)
         _, _, restart = classify_changes(self.config, config)
         answer = dict(self._reconfigure(_without(config, self.config, restart)))
         for key in restart:

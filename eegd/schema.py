@@ -96,9 +96,10 @@ def _keys_of(table: type) -> dict[str, Key]:
 class Problems:
     """Collects what is wrong, so that one start names it all. Synchronization: none required."""
 
-    def __init__(self, name: str, overridden: Collection[str] = ()) -> None:
+    def __init__(self, name: str, origins: Mapping[str, str] | None = None) -> None:
+        """name: what is read; origins: where keys by dotted names came from in its place."""
         self._name = name
-        self._overridden = overridden
+        self._origins = origins or {}
         self._lines: list[str] = []
 
     @property
@@ -110,7 +111,7 @@ class Problems:
         """Table "" is the top of the file, name "" the table as a whole."""
         if self.full:
             return
-        source = "command line" if f"{table}.{name}" in self._overridden else self._name
+        source = self._origins.get(f"{table}.{name}", self._name)
         where = [f"[{show_name(table)}]"] if table else []
         if name:
             where.append(show_name(name) + ("" if value is MISSING else f" = {show(value)}"))

@@ -27,6 +27,8 @@ PR_SET_PDEATHSIG = 1
 EXAMPLES = """examples:
   eegd run --simulate                     the emulated chip, in real time
   eegd run --config /etc/eegd.toml        the board that a file describes
+  eegd run --board pieeg                  a known board; `eegd boards` lists them
+  eegd run --board pieeg --simulate       its set-up on the emulated chip
   eegd run --replay night.bdf --fast      a recording, as fast as its readers take it
   eegd run --simulate --set board.rate_sps=500
   eegd check-config /etc/eegd.toml        what the file means, with every default
@@ -49,6 +51,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser("run", help="run the daemon until it is stopped")
     run.add_argument("--config", metavar="FILE", help="configuration; the defaults where it is not given")
+    add_board(run)
     source = run.add_mutually_exclusive_group()
     source.add_argument("--simulate", action="store_true", help="the emulated chip in place of the board")
     source.add_argument("--replay", metavar="FILE", help="a recording, played through the emulated chip")
@@ -70,7 +73,12 @@ def build_parser() -> argparse.ArgumentParser:
 
     check = commands.add_parser("check-config", help="print the effective configuration, or all that is wrong")
     check.add_argument("file", nargs="?", metavar="FILE", help="the defaults where it is not given")
+    add_board(check)
     check.set_defaults(function=_check_config)
+
+    boards = commands.add_parser("boards", help="list the boards that --board knows, or print the file of one")
+    boards.add_argument("name", nargs="?", metavar="NAME", help="print this one's file, with its wiring")
+    boards.set_defaults(function=_boards)
 
     # Its arguments are the plugin runner's own; main hands them on before anything is parsed here.
     commands.add_parser("plugin", help="run one plugin in this process: eegd plugin NAME [name=value …]")
@@ -79,6 +87,10 @@ def build_parser() -> argparse.ArgumentParser:
     demo.add_argument("--seconds", metavar="N", type=positive_seconds, help="end by itself")
     demo.set_defaults(function=_demo)
     return parser
+
+
+def add_board(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--board", metavar="NAME", help="a known board's wiring; your configuration goes over it")
 
 
 def _natural(text: str) -> int:
@@ -104,6 +116,8 @@ def _overrides(args: argparse.Namespace) -> dict[str, object]:
     overrides: dict[str, object] = {}
     if args.simulate or args.replay:
         overrides["board.kind"] = "sim"
+    elif args.board:
+        overrides["board.kind"] = "linux"
     if args.replay:
         overrides["replay.file"] = os.path.abspath(args.replay)
     if args.fast:
@@ -120,7 +134,7 @@ def _run(args: argparse.Namespace) -> int:
     if args.with_parent is not None and not _end_with(args.with_parent):
         return OK
     overrides = _overrides(args)
-    config = load_config(args.config, overrides)
+    config = load_config(args.config, overrides, args.board)
     if args.fast and config.board.kind != "sim":
         raise ConfigError("--fast: only the emulated chip has a virtual clock; add --simulate or --replay FILE")
     _log_to_stderr(config.daemon.log_level)
@@ -172,14 +186,30 @@ def _log_to_stderr(level: str) -> None:
 
 def _check_config(args: argparse.Namespace) -> int:
     from eegd.acquisition import pool_size
+    from eegd.clocks import split_clocks
     from eegd.config import effective_toml, load_config
     from eegd.conversion import check_feasible
 
-    config = load_config(args.file)
+    config = load_config(args.file, {"board.kind": "linux"} if args.board else None, args.board)
     for warning in check_feasible(config.board, config.montage):
         print(f"eegd: warning: {warning}", file=sys.stderr)
-    pool_size(config, config.sim.clock == "virtual")
+    for part in split_clocks(config):
+        pool_size(part, config.sim.clock == "virtual")
+    if args.board:
+        print(f"# Board {args.board}{f', under {args.file}' if args.file else ''}\n")
     print(effective_toml(config), end="")
+    return OK
+
+
+def _boards(args: argparse.Namespace) -> int:
+    from eegd.boards import board_file, board_names, board_summary
+
+    if args.name is not None:
+        print(board_file(args.name).read_text(encoding="utf-8"), end="")
+        return OK
+    names = board_names()
+    for name in names:
+        print(f"{name:<{max(map(len, names))}}  {board_summary(name)}")
     return OK
 
 
