@@ -111,17 +111,19 @@ class Acquisitions:
 
     async def _renew(self, config: Config, work: dict[str, Coroutine[Any, Any, bool]], before: list[Config]) -> None:
         try:
-            took = dict(zip(work, await asyncio.gather(*work.values()), strict=True))
-            if all(took.values()):
+            results = await asyncio.gather(*work.values(), return_exceptions=True)  # none is left behind
+            for result in results:
+                if isinstance(result, BaseException):
+                    raise result
+            took = dict(zip(work, results, strict=True))
+            if all(results):
                 self.config = config
                 return
-            back = []
             for acquisition, old in zip(self, before, strict=True):
                 if took.get(acquisition.stream):
-                    back.append(self._take_back(acquisition, old))
+                    await self._take_back(acquisition, old)
                 elif acquisition.stream not in took:
                     acquisition.config = old
-            await asyncio.gather(*back)
         finally:
             self._renewing = False
 

@@ -135,6 +135,12 @@ class BoardConfig:
     first_chip: int = 0
     """Place on the board of chips[0]. Not 0 only in what eegd.clocks makes for a chip with a clock of its own."""
 
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Names of all its GPIO lines."""
+        single = (self.drdy_line, self.idle_line, self.start_line, self.reset_line, self.pwdn_line)
+        return (*(line for line in single if line is not None), *self.drdy_lines, *self.idle_lines)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimConfig:

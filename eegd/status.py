@@ -140,6 +140,7 @@ def daemon_status(daemon: Daemon) -> dict[str, object]:
         "uptime_s": time.monotonic() - daemon.started_s,
         "runtime_dir": str(daemon.directory),
         "config": daemon.config.path,
+        "base": daemon.config.base,
         "clock": "virtual" if daemon.virtual_clock else "real",
         **streams[0],
         "streams": streams,

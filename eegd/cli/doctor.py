@@ -19,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--config", metavar="FILE", help="the board to examine; else the running daemon's")
     which.add_argument("--simulate", action="store_true", help="an emulated board of its own")
+    parser.add_argument("--board", metavar="NAME", help="a known board, such as pieeg; --config goes over it")
     parser.add_argument("--stop", action="store_true", help="stop a running daemon for it; a unit is started again")
     parser.add_argument("--fix", action="store_true", help="change what is safe to change, until the next boot")
     parser.add_argument("--json", action="store_true", help="the whole report as JSON")
@@ -47,7 +48,7 @@ def run_doctor(args: argparse.Namespace) -> int:
     from eegd.doctor.examine import Options, examine
     from eegd.doctor.report import as_json
 
-    options = Options(args.config, args.runtime_dir, args.simulate, args.stop, args.fix, args.frames)
+    options = Options(args.config, args.board, args.runtime_dir, args.simulate, args.stop, args.fix, args.frames)
     try:
         found = examine(options)
     except ConfigError as error:

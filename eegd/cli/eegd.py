@@ -57,7 +57,11 @@ def build_parser() -> argparse.ArgumentParser:
     source.add_argument("--replay", metavar="FILE", help="a recording, played through the emulated chip")
     run.add_argument("--fast", action="store_true", help="virtual clock: as fast as lossless readers allow")
     run.add_argument(
-        "--wait-readers", metavar="N", type=_natural, default=0, help="convert when N readers are attached"
+        "--wait-readers",
+        metavar="N",
+        type=_natural,
+        default=0,
+        help="convert when N readers are attached to each raw stream",
     )
     add_runtime_dir(run)
     run.add_argument(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from eegd.clocks import split_clocks
 from eegd.config import Config, load_config
 from eegd.doctor import service, system, tuning
 from eegd.doctor.board import BoardOptions, check_board
@@ -28,6 +29,7 @@ class Options:
     """What the command line asks for."""
 
     config: str | None = None
+    board: str | None = None
     runtime_dir: str | None = None
     simulate: bool = False
     stop: bool = False
@@ -52,7 +54,10 @@ def examine(options: Options, computer: System | None = None) -> Examination:
     """Runs every check that can run. Raises ConfigError for a configuration that cannot be read."""
     computer = computer or System()
     found = Examination()
-    config = _config(options.config) if options.config else None
+    config = None
+    if options.config or options.board:
+        kind = "sim" if options.simulate else "linux" if options.board else None
+        config = _config(options.config, kind, options.board)
     running = None if options.simulate else _running(options, config, computer, found.results)
     config = config or _config_of(running, options.simulate, found.remarks)
     context = Context(computer, config, running)
@@ -65,9 +70,13 @@ def examine(options: Options, computer: System | None = None) -> Examination:
     return found
 
 
-def _config(path: str | None, kind: str | None = None) -> Config:
-    """The emulated chip goes on a virtual clock: its time is not worth waiting for."""
-    return load_config(path, {"sim.clock": "virtual", "board.kind": kind})
+def _config(path: str | None, kind: str | None = None, base: str | None = None) -> Config:
+    """The emulated chip goes on a virtual clock: its time is not worth waiting for. Each chip with a clock of its own
+    has to be asked for that by itself, later."""
+    config = load_config(path, {"board.kind": kind}, base)
+    if config.board.clocks == "own":
+        return config
+    return load_config(path, {"sim.clock": "virtual", "board.kind": kind}, base)
 
 
 def _config_of(running: Running | None, simulate: bool, remarks: list[str]) -> Config:
@@ -77,8 +86,8 @@ def _config_of(running: Running | None, simulate: bool, remarks: list[str]) -> C
             remarks.append(EMULATED)
         return _config(None, "sim")
     kind = "sim" if str(running.status["board"]).startswith("sim") else "linux"
-    path = running.status["config"]
-    return _config(str(path) if path else None, kind)
+    path, base = running.status["config"], running.status.get("base")
+    return _config(str(path) if path else None, kind, str(base) if base else None)
 
 
 def _running(options: Options, config: Config | None, computer: System, results: list[Result]) -> Running | None:
@@ -110,7 +119,7 @@ def _board(context: Context, options: Options, remarks: list[str]) -> Iterator[R
         yield Result("board", Level.NOTE, found, why, "eegctl doctor --stop", group="board")
         return
     if running is None:
-        yield from check_board(context.config, _options(context, options.frames))
+        yield from _check_chips(context, options.frames)
         return
     try:
         remarks.append(stop_running(running, context.system))
@@ -118,7 +127,7 @@ def _board(context: Context, options: Options, remarks: list[str]) -> Iterator[R
         yield Result("board", Level.RED, str(error), "the daemon has the board", "eegctl stop", group="board")
         return
     try:
-        yield from check_board(context.config, _options(context, options.frames))
+        yield from _check_chips(context, options.frames)
     finally:
         if running.unit is not None:
             remarks.append(_started(running, context.system))
@@ -138,5 +147,13 @@ def _options(context: Context, frames: int) -> BoardOptions:
     chip, _, _ = system.header_chip(context.system)
     if chip is None:
         return BoardOptions(frames)
-    own = (board.drdy_line, board.idle_line, board.start_line, board.reset_line, board.pwdn_line)
-    return BoardOptions(frames, scan=HeaderScan(chip, candidates(chip, board.spi, own)))
+    return BoardOptions(frames, scan=HeaderScan(chip, candidates(chip, board.spi, board.lines)))
+
+
+def _check_chips(context: Context, frames: int) -> Iterator[Result]:
+    """The board's checks; chips with clocks of their own are boards of their own."""
+    config = context.config
+    parts = [replace(part, sim=replace(part.sim, clock="virtual")) for part in split_clocks(config)]
+    for number, part in enumerate(parts, start=1):
+        for result in check_board(part, _options(context, frames)):
+            yield result if len(parts) == 1 else replace(result, check=f"{result.check}, chip {number}")

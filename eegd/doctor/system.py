@@ -153,8 +153,7 @@ def gpio_chip(context: Context) -> Iterator[Result]:
             "run on a Raspberry Pi 5 or 4 with its own kernel: sudo apt full-upgrade",
         )
         return
-    names = [board.drdy_line, board.idle_line, board.start_line, board.reset_line, board.pwdn_line]
-    wanted = [name for name in names if name is not None]
+    wanted = board.lines
     missing = [name for name in wanted if name not in chip.consumers]
     if missing:
         yield Result(

@@ -17,6 +17,8 @@ from eegd.cli import eegd as command
 from eegd.clocks import split_clocks
 from eegd.config import effective_toml, load_config, parse_config
 from eegd.conversion import check_feasible
+from eegd.doctor.check import Level
+from eegd.doctor.examine import Options, examine
 from eegd.errors import ConfigError
 from eegd.registers import Register, registers_for
 
@@ -143,6 +145,14 @@ def test_an_installed_eegd_has_the_board_files_beside_it(tmp_path: Path) -> None
     )
     # Without its C core eegd does not import, but by then it was found there.
     assert done.stdout.split() == [str(installed), *BOARDS] or str(tmp_path / "lib" / "eegd") in done.stderr
+
+
+def test_the_doctor_examines_each_chip_with_a_clock_of_its_own() -> None:
+    found = examine(Options(board="pieeg-16", simulate=True, frames=300))
+    checks = {result.check: result.level for result in found.results if result.group == "board"}
+    for chip in (1, 2):
+        for check in ("board", "chips", "registers", "DRDY", "conversions"):
+            assert checks[f"{check}, chip {chip}"] is Level.OK
 
 
 def test_effective_toml_of_a_board_needs_no_board_any_more() -> None:

@@ -97,7 +97,7 @@ def test_every_command_has_a_parser_that_can_be_built_for_completion() -> None:
         actions = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
         return set(actions[0].choices)
 
-    assert commands(eegd_cli.build_parser()) == {"run", "check-config", "plugin", "demo"}
+    assert commands(eegd_cli.build_parser()) == {"run", "check-config", "boards", "plugin", "demo"}
     wanted = {"status", "view", "tail", "events", "board", "channel", "reload", "stop", "streams", "info", "doctor"}
     assert commands(eegctl.build_parser()) == wanted
 

@@ -23,7 +23,8 @@ import eegd.spi
 from eegd.acquisition import open_board
 from eegd.ads1299 import Ads1299
 from eegd.board import Board
-from eegd.config import Config, parse_config
+from eegd.clocks import split_clocks
+from eegd.config import Config, load_config, parse_config
 from eegd.errors import BoardError, ConfigError
 from eegd.linux import open_linux_board
 from eegd.spi import rp1_sclk_hz
@@ -180,6 +181,17 @@ def refusal(computer: Computer, extra: str = "", kind: type[Exception] = BoardEr
 
 
 # ---- What is opened ----
+
+
+def test_chips_with_clocks_of_their_own_open_each_its_device_and_its_drdy(computer: Computer) -> None:
+    computer.add_chips()
+    computer.add_spi("spidev0.1")
+    first, second = split_clocks(load_config(None, base="pieeg-16"))
+    with open_linux_board(first) as one, open_linux_board(second) as other:
+        assert [set(request.settings) for request in computer.requests] == [{26}, {13}]
+        computer.requests[1].fall(13, 1, 2000)
+        edge = other.wait(-1)
+        assert edge is not None and edge.drdy_ns == 2000 and one.wait(0) is None
 
 
 def test_kind_linux_is_opened_here(computer: Computer) -> None:
