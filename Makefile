@@ -75,6 +75,10 @@ test-soak: setup build/alloc_counter.so ## the long runs: a minute at full rate,
 test-fresh: ## make test and make run in a minimal Debian made for it; see tests/setup/fresh_debian.sh
 	tests/setup/fresh_debian.sh
 
+.PHONY: test-aarch64
+test-aarch64: ## the tests on aarch64, translated by qemu-user; needs root; see tests/setup/aarch64.sh
+	tests/setup/aarch64.sh
+
 # ---- Checks ----
 
 .PHONY: check check-format check-lint check-types check-c

@@ -3,6 +3,7 @@
 #ifndef CHECK_H
 #define CHECK_H
 #include <stdio.h>
+#include <stdlib.h>
 
 static int check_failed, check_passed;
 
@@ -34,6 +35,17 @@ static int check_failed, check_passed;
         int before_ = check_failed;                                                                          \
         test();                                                                                              \
         printf("%s %s\n", check_failed == before_ ? "ok  " : "FAIL", #test);                                 \
+    } while (0)
+
+/* A test that an emulated processor cannot pass, whatever the code, is left out there, with a line that says
+ * why. EEGD_EMULATED_CPU is set by tests/setup/aarch64.sh. */
+#define RUN_ON_A_REAL_CPU(test, reason)                                                                      \
+    do {                                                                                                     \
+        const char *emulated_ = getenv("EEGD_EMULATED_CPU");                                                 \
+        if (emulated_ && *emulated_)                                                                         \
+            printf("skip %s: %s: %s\n", #test, emulated_, reason);                                           \
+        else                                                                                                 \
+            RUN(test);                                                                                       \
     } while (0)
 
 static int check_report(void)

@@ -8,7 +8,7 @@ NATIVE_TEST_C := $(wildcard tests/native/test_*.c)
 NATIVE_STRESS_C := $(wildcard tests/native/stress_*.c)
 EXAMPLE_C := $(wildcard examples/*.c)
 NATIVE_WARNINGS := -Wall -Wextra -Wshadow -Werror
-NATIVE_CFLAGS := -std=gnu11 -g $(NATIVE_WARNINGS) -Inative -Itests/native -pthread
+NATIVE_CFLAGS := -std=gnu11 -g -ffp-contract=off $(NATIVE_WARNINGS) -Inative -Itests/native -pthread
 NATIVE_LDLIBS := -ldl -lm -pthread
 
 CFLAGS_plain := -O2

@@ -22,6 +22,7 @@ fi
 
 passed=0
 failed=0
+skipped=0
 printf '%-32s %-8s %8s %8s\n' "C unit tests ($flavour)" result checks seconds
 for program; do
     log=$program.log
@@ -36,10 +37,12 @@ for program; do
     esac
     checks=$(sed -n 's/^\([0-9]*\) checks passed.*/\1/p' "$log" | tail -n 1)
     printf '%-32s %-8s %8s %6d.%d\n' "${program##*/}" "$result" "${checks:--}" $((tenths / 10)) $((tenths % 10))
+    skipped=$((skipped + $(grep -c '^skip ' "$log")))
+    grep '^skip ' "$log"
     if [ "$result" != ok ]; then
         sed 's/^/    /' "$log"
         echo "    exit status $status; the whole text is in $log"
     fi
 done
-echo "$passed passed, $failed failed"
+echo "$passed passed, $failed failed$([ $skipped = 0 ] || echo ", $skipped tests in them skipped")"
 [ "$failed" = 0 ]

@@ -82,6 +82,45 @@ static void test_microvolts_give_back_every_code_at_every_gain(void)
     free(bytes);
 }
 
+/* 4.5 V / 2^23 / gain × code, worked out in fractions and rounded to the nearest float32, half to even: the
+ * bits that every processor and compiler has to give. */
+static void test_microvolts_have_the_same_bits_on_every_processor(void)
+{
+    static const struct {
+        int gain;
+        int32_t code;
+        uint32_t bits;
+    } golden[] = {
+        {1, 1, 0x3F095440},        {1, -1, 0xBF095440},       {2, -7000001, 0xC9E53155},
+        {4, 7654321, 0x497A9DC7},  {6, -74566, 0xC5D055C2},   {8, 5592405, 0x48B71AFF},
+        {12, 1193046, 0x47505550}, {24, 8388607, 0x48371AFF}, {24, -8388608, 0xC8371B00},
+        {1, 8323072, 0x4A884198},  {6, 8372224, 0x4936BF72},  {24, 8339456, 0x48360858}, /* half-way cases */
+    };
+    struct eegd_conversion_map map = map_of_chips((const uint32_t[]){8}, 1);
+    uint8_t bytes[8 * 27];
+    float single[8], block[8 * 8];
+
+    for (unsigned g = 0; g < sizeof(golden) / sizeof(golden[0]); g++) {
+        uint32_t code = (uint32_t)golden[g].code;
+
+        for (uint32_t channel = 0; channel < 8; channel++)
+            map.lsb_uv[channel] = lsb_of_gain(golden[g].gain);
+        for (uint32_t i = 0; i < 8 * 9; i++)
+            memcpy(bytes + 3 * i,
+                   (const uint8_t[]){(uint8_t)(code >> 16), (uint8_t)(code >> 8), (uint8_t)code}, 3);
+        eegd_conversion_decode(&map, bytes, single, 1, 0);
+        eegd_conversions_decode(&map, bytes, 8, block, 8, 0);
+        for (uint32_t i = 0; i < 8 * 8; i++) {
+            uint32_t of_single, of_block;
+
+            memcpy(&of_single, &single[i % 8], sizeof of_single);
+            memcpy(&of_block, &block[i], sizeof of_block);
+            CHECK_EQ(of_single, golden[g].bits);
+            CHECK_EQ(of_block, golden[g].bits);
+        }
+    }
+}
+
 static void check_block_against_singles(const struct eegd_conversion_map *map)
 {
     /* Exactly as many bytes as there are, so that a sanitizer sees a read past them. */
@@ -172,6 +211,7 @@ int main(void)
 {
     RUN(test_codes_are_signed_and_most_significant_byte_first);
     RUN(test_microvolts_give_back_every_code_at_every_gain);
+    RUN(test_microvolts_have_the_same_bits_on_every_processor);
     RUN(test_block_gives_the_bits_of_single_calls_and_touches_nothing_else);
     RUN(test_planes_may_come_in_any_order_and_leave_inputs_out);
     RUN(test_an_lsb_that_is_no_float32_is_multiplied_in_double);

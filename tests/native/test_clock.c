@@ -258,6 +258,27 @@ static void test_the_next_edge_is_foretold(void)
     CHECK(worst < 2000);
 }
 
+/* A recording replayed on a Raspberry Pi has the times that it has on a PC: no product and sum are fused into
+ * one rounding there (-ffp-contract=off). The numbers are those of x86-64, which by default cannot fuse. */
+static void test_the_fit_has_the_same_bits_on_every_processor(void)
+{
+    struct eegd_clock clock;
+    uint32_t dice = 1;
+    int64_t edge_ns = UPTIME_NS;
+
+    CHECK_EQ(eegd_clock_init(&clock, 1e9 / 300, 0), 0);
+    for (int i = 0; i < 5000; i++) {
+        dice = dice * 1664525u + 1013904223u;
+        uint32_t n = 1 + (dice >> 24) % 7;
+        edge_ns += 3333400LL * n;
+        eegd_clock_update(&clock, edge_ns + (dice >> 18), n);
+    }
+    CHECK_EQ(clock.time_base_ns, 8640066004652578);
+    CHECK(clock.time_offset_ns == 0x1.41ca5204p-1);
+    CHECK(clock.period_ns == 0x1.96e8bede2b02ap+21);
+    CHECK(clock.jitter_rms_ns == 0x1.2a0503ae2eba1p+12);
+}
+
 int main(void)
 {
     RUN(test_init_refuses_what_no_chip_or_loop_can_be);
@@ -271,5 +292,6 @@ int main(void)
     RUN(test_a_rate_that_steps_is_found_again);
     RUN(test_what_is_late_on_every_edge_alike_cannot_be_seen);
     RUN(test_the_next_edge_is_foretold);
+    RUN(test_the_fit_has_the_same_bits_on_every_processor);
     return check_report();
 }

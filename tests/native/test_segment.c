@@ -95,7 +95,6 @@ static void test_reader_cannot_make_the_segment_writable(void)
     CHECK(mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, theirs.fd, 0) == MAP_FAILED &&
           errno == EPERM);
     CHECK(pwrite(theirs.fd, "x", 1, 0) < 0 && errno == EPERM);
-    CHECK(madvise(theirs.base, bytes, MADV_REMOVE) < 0);
     snprintf(path, sizeof(path), "/proc/self/fd/%d", theirs.fd);
     int again = open(path, O_RDWR | O_CLOEXEC); /* a new open file, the same seals */
     CHECK(again >= 0);
@@ -104,6 +103,16 @@ static void test_reader_cannot_make_the_segment_writable(void)
     close(again);
     eegd_segment_unmap(&theirs);
     ours.slabs[0] = 1; /* the writer's own map is as it was */
+    eegd_segment_unmap(&ours);
+}
+
+static void test_reader_cannot_punch_holes_through_its_map(void)
+{
+    struct eegd_segment ours, theirs;
+    create(&ours);
+    CHECK_EQ(eegd_segment_map(&theirs, ours.fd), 0);
+    CHECK(madvise(theirs.base, theirs.geometry.segment_bytes, MADV_REMOVE) < 0);
+    eegd_segment_unmap(&theirs);
     eegd_segment_unmap(&ours);
 }
 
@@ -278,6 +287,8 @@ int main(void)
     RUN(test_geometry_out_of_range_is_refused);
     RUN(test_reader_sees_what_the_writer_writes);
     RUN(test_reader_cannot_make_the_segment_writable);
+    RUN_ON_A_REAL_CPU(test_reader_cannot_punch_holes_through_its_map,
+                      "answers madvise itself, and does nothing");
     RUN(test_segment_keeps_its_size_and_its_pages);
     RUN(test_page_cannot_be_truncated_by_its_reader);
     RUN(test_largest_page_maps_with_all_its_words);

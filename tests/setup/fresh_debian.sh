@@ -14,6 +14,7 @@ set -euo pipefail
 SUITE=${SUITE:-bookworm}
 RUN_SECONDS=${RUN_SECONDS:-8}
 checkout=$(cd "$(dirname "$0")/../.." && pwd -P)
+. "$checkout/tests/setup/debian.sh"
 
 say() { printf '\n== %s\n' "$*"; }
 die() { printf 'fresh_debian: %s\n' "$*" >&2; exit 1; }
@@ -32,61 +33,19 @@ finish() {
 trap finish EXIT
 trap 'exit 130' INT TERM
 
-# This machine's Debian sources, one line each, with the suite asked for in place of this machine's own.
-debian_sources() {
-    local own
-    own=$(. /etc/os-release && echo "$VERSION_CODENAME")
-    apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' |
-        sed -n "s#^\([^ ]*/debian\(-security\)\?/\) $own\([^ ]*\) \(main\)\$#deb \1 $SUITE\3 \4#p" | sort -u
-}
-
-# Proxies, certificates and pip's settings of this machine hold in the new system too.
-copy_network_settings() {
-    local file
-    for file in /etc/resolv.conf /etc/hosts /etc/pip.conf "${SSL_CERT_FILE-}" "${PIP_CERT-}" "${REQUESTS_CA_BUNDLE-}"; do
-        if [ -n "$file" ] && [ -f "$file" ]; then
-            mkdir -p "$root$(dirname "$file")"
-            # Not through a link of the new system: that could point outside it.
-            cp --remove-destination --dereference "$file" "$root$file"
-        fi
-    done
-}
-
-# Runs a command in the new system, in namespaces of its own: processes and mounts end with it.
-inside() { # command line
-    local name settings=()
-    for name in ${!PIP_*} ${!SSL_CERT_*} REQUESTS_CA_BUNDLE http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY; do
-        # A path of this machine that the new system does not have is none of its settings.
-        case ${!name-} in
-        '') ;;
-        /*) [ ! -e "$root${!name}" ] || settings+=("$name=${!name}") ;;
-        *) settings+=("$name=${!name}") ;;
-        esac
-    done
-    unshare --mount --pid --fork --kill-child --propagation private \
-        bash -euc '
-            root=$1; shift
-            mount --rbind /dev "$root/dev"
-            mount -t tmpfs -o mode=1777 tmpfs "$root/dev/shm"
-            mount -t proc proc "$root/proc" 2>/dev/null || mount --rbind /proc "$root/proc"
-            exec chroot "$root" "$@"' bash "$root" \
-        env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 TERM=dumb \
-        "${settings[@]}" bash -c "cd /root/eegd && $1"
-}
-
-sources=$(debian_sources)
+sources=$(debian_sources "$SUITE")
 [ -n "$sources" ] || die "apt on this machine knows no Debian sources to take $SUITE from"
 
 say "a minimal Debian $SUITE"
 mmdebstrap --quiet --mode=root --variant=minbase --include=make,python3,ca-certificates \
     --aptopt='Acquire::Check-Valid-Until "false"' "$SUITE" "$root" - <<<"$sources"
-copy_network_settings
+copy_network_settings "$root"
 [ ! -e "$root/usr/bin/sudo" ] || die "the new system has sudo, which this test must do without"
 
 say "the repository"
 mkdir -p "$root/root/eegd"
 if [ -n "${WORKTREE-}" ]; then
-    git -C "$checkout" ls-files -co --exclude-standard -z |
+    working_tree "$checkout" |
         tar -C "$checkout" --null --ignore-failed-read -T - -cf - | tar -C "$root/root/eegd" --no-same-owner -xf -
     echo "the working tree, $(find "$root/root/eegd" -type f | wc -l) files"
 else
@@ -95,16 +54,16 @@ else
 fi
 
 say "make test"
-inside "time make test" || die "make test failed"
+inside "$root" "time make test" || die "make test failed"
 
 say "make test again"
-inside "time make setup" || die "make setup failed the second time"
+inside "$root" "time make setup" || die "make setup failed the second time"
 
 if [ "$RUN_SECONDS" != 0 ]; then
     say "make run, no terminal, interrupted after $RUN_SECONDS s"
     log=$root/root/run.log
     status=0
-    inside "timeout --signal=INT --kill-after=20 $RUN_SECONDS make run" </dev/null 2>&1 | tee "$log" || status=$?
+    inside "$root" "timeout --signal=INT --kill-after=20 $RUN_SECONDS make run" </dev/null 2>&1 | tee "$log" || status=$?
     [ "$status" != 137 ] || die "make run did not end within 20 s of being interrupted"
     grep -q 'samples, 0 lost' "$log" || die "make run printed no summary that says \"… samples, 0 lost\""
     [ "$(grep -c . "$log")" -ge "$((RUN_SECONDS / 2))" ] || die "make run printed fewer than a line every two seconds"
