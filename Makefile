@@ -23,7 +23,7 @@ PYTHON_FILES := eegd plugins native/build.py setup.py tests $(wildcard examples/
 .PHONY: help
 help: ## this list
 	@echo "make run and make test need no other step before them: they set up what is missing."
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{ printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{ printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # ---- Set-up ----
 
