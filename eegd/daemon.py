@@ -22,6 +22,7 @@ import zmq
 from eegd.acquisition import Acquisition
 from eegd.acquisitions import Acquisitions
 from eegd.changes import classify_changes, with_board, with_channel
+from eegd.check_file import CheckFile, state_dir
 from eegd.config import Config, load_config
 from eegd.control import Answer, ControlServer
 from eegd.errors import ConfigError, EegdError
@@ -100,6 +101,7 @@ class Daemon:
         for warning in warnings:
             self.acquisition.warn(warning)
         self.supervisor = Supervisor(self.directory, config.plugins, self.events)
+        self.check_file = CheckFile(state_dir(self.directory))
         control = ControlServer(
             self.directory,
             {
@@ -111,6 +113,8 @@ class Daemon:
                 "channel": self._op_channel,
                 "reload": lambda _: self.reload(),
                 "stop": self._op_stop,
+                "keep_check": self._op_keep_check,
+                "last_check": lambda _: {"check": self.check_file.last()},
             },
         )
         undo.callback(control.close)
@@ -202,6 +206,11 @@ class Daemon:
     def _op_stop(self, _: Mapping[str, Any]) -> Answer:
         self.stop()
         return {}
+
+    def _op_keep_check(self, request: Mapping[str, Any]) -> Answer:
+        self.check_file.keep(request.get("result"))
+        self.events.post("check", f"electrode check kept in {self.check_file.path}")
+        return {"path": str(self.check_file.path)}
 
     def _op_board(self, request: Mapping[str, Any]) -> Answer:
         return self._reconfigure(with_board(self.config, _settings(request)))

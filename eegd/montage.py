@@ -156,7 +156,7 @@ class ChannelDefaults:
 
 
 CHANNEL_KEYS = keys_of(Channel)
-DESCRIBED = ("label", "type", "gain", "lsb_uv", "full_scale_uv", "sign", "input", "p", "n", "bad")
+DESCRIBED = ("label", "type", "gain", "lsb_uv", "full_scale_uv", "sign", "input", "p", "n", "lead_off", "bad")
 MONTAGE_KEYS = {**keys_of(Montage), **keys_of(ChannelDefaults)}
 
 

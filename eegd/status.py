@@ -23,6 +23,9 @@ __all__ = ["daemon_info", "daemon_status", "pool_report", "raw_description", "su
 GROUP_DELAY_SAMPLES = 1.5
 """Of the sinc³ decimation filter: 1.5·(N − 1)/fMOD (SBAS499C 9.3.2.3), for practical N 1.5 sample periods."""
 
+BOARD_KEYS = ("input", "test_signal", "test_amplitude", "lead_off_mode")
+"""Of [board], what the channels measure."""
+
 
 def raw_description(
     config: Config, flags: int, name: str = "raw", streams: Sequence[str] = ("raw",)
@@ -41,6 +44,7 @@ def raw_description(
         "flags": flag_names(flags),
         "chips": list(config.board.chips),
         "topology": config.board.topology,
+        "board": {name: getattr(config.board, name) for name in BOARD_KEYS},
         **montage_description(config.montage, config.board),
     }
 

@@ -34,6 +34,8 @@ EXAMPLES = """examples:
   eegctl tail --channels Oz,Pz        two channels as sparklines
   eegctl tail bandpower --numbers --frames 10
   eegctl events --follow
+  eegctl check                        electrodes before a recording: green, look, red
+  eegctl check --test-signal --shorted
   eegctl board rate=500               stops, writes, verifies, starts again
   eegctl channel Oz gain=12
   eegctl doctor                       what is wrong, why it matters, what mends it
@@ -83,6 +85,17 @@ def build_parser() -> argparse.ArgumentParser:
     events.add_argument("--kind", metavar="K", help="only this kind, such as overrun or epoch")
     events.add_argument("--json", action="store_true", help="one JSON object per line")
 
+    check = command("check", _check, "electrodes before a recording: offset, rails, lead-off, mains, noise")
+    check.add_argument("--seconds", metavar="S", type=_check_span, default=5.0, help="how long to measure (5)")
+    check.add_argument("--max-offset-mv", metavar="MV", type=_limit, help="red above it (100)")
+    check.add_argument("--max-mains-uv", metavar="UV", type=_limit, help="rms; red above it (30)")
+    check.add_argument("--max-noise-uv", metavar="UV", type=_limit, help="rms, 1 to 40 Hz; red above it (50)")
+    check.add_argument("--test-signal", action="store_true", help="then the chip's test signal, and back")
+    check.add_argument("--shorted", action="store_true", help="then the noise with shorted inputs, and back")
+    check.add_argument("--last", action="store_true", help="show the last check instead of a new one")
+    check.add_argument("--json", action="store_true", help="the whole result as JSON")
+    check.add_argument("--stream", default="raw", metavar="STREAM", help="default: raw")
+
     board = command("board", _board, "change the board: stop, write, verify, start, new epoch")
     board.add_argument("settings", nargs="+", metavar="NAME=VALUE", type=_setting, help="such as rate=500")
     channel = command("channel", _channel, "change one channel")
@@ -105,6 +118,20 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _span(text: str) -> float:
     return 0.0 if float(text) == 0 else positive_seconds(text)
+
+
+def _check_span(text: str) -> float:
+    seconds = float(text)
+    if not 2 <= seconds <= 600:
+        raise argparse.ArgumentTypeError(f"{text}: 2 to 600 s")
+    return seconds
+
+
+def _limit(text: str) -> float:
+    number = float(text)
+    if not 0 < number < 1e6:
+        raise argparse.ArgumentTypeError(f"{text}: more than 0")
+    return number
 
 
 def _positive(text: str) -> int:
@@ -182,6 +209,12 @@ def _events(client: Client, args: argparse.Namespace) -> int:
     from eegd.cli.follow import show_events
 
     return show_events(client, args)
+
+
+def _check(client: Client, args: argparse.Namespace) -> int:
+    from eegd.cli.check import check
+
+    return check(client, args)
 
 
 def _streams(client: Client, args: argparse.Namespace) -> int:

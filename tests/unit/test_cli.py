@@ -98,7 +98,8 @@ def test_every_command_has_a_parser_that_can_be_built_for_completion() -> None:
         return set(actions[0].choices)
 
     assert commands(eegd_cli.build_parser()) == {"run", "check-config", "boards", "plugin", "demo"}
-    wanted = {"status", "view", "tail", "events", "board", "channel", "reload", "stop", "streams", "info", "doctor"}
+    wanted = {"status", "view", "tail", "events", "board", "channel", "reload", "stop", "streams", "info"}
+    wanted |= {"doctor", "check"}
     assert commands(eegctl.build_parser()) == wanted
 
 

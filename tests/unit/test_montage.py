@@ -268,6 +268,7 @@ def test_description_is_json_in_the_order_of_the_planes() -> None:
         "chip": 2,
         "p": "SRB2",
         "n": "Oz",
+        "lead_off": False,
         "bad": True,
     }
     assert (ecg["label"], ecg["type"], ecg["chip"], ecg["sign"]) == ("ECG", "ECG", 1, 1)
