@@ -144,7 +144,7 @@ def _options(context: Context, frames: int) -> BoardOptions:
     if not context.on_hardware:
         return BoardOptions(frames)
     board = context.config.board
-    chip, _, _ = system.header_chip(context.system)
+    chip, _, _ = system.header_chip(context.system, board.gpio_chip)
     if chip is None:
         return BoardOptions(frames)
     return BoardOptions(frames, scan=HeaderScan(chip, candidates(chip, board.spi, board.lines)))

@@ -49,11 +49,14 @@ class HeaderScan:
         settings = gpiod.LineSettings(direction=Direction.INPUT, edge_detection=Edge.FALLING)
         end_ns = board.now_ns() + int(SCAN_S * 1e9)
         edges: Counter[int] = Counter()
+        wanted: tuple[str | int, ...] = tuple(self._lines)
+        if self._chip.numbered:
+            wanted = tuple(int(name.removeprefix("GPIO")) for name in self._lines)
         with gpiod.request_lines(
-            self._chip.path, consumer="eegd-doctor", config={tuple(self._lines): settings}, event_buffer_size=1024
+            self._chip.path, consumer="eegd-doctor", config={wanted: settings}, event_buffer_size=1024
         ) as request:
             while (left_ns := end_ns - board.now_ns()) > 0:
                 if request.wait_edge_events(left_ns / 1e9):
                     edges.update(event.line_offset for event in request.read_edge_events())
-            offsets = dict(zip(request.lines, request.offsets, strict=True))
-        return {str(name): edges[offset] / SCAN_S for name, offset in offsets.items()}
+            offsets = dict(zip(self._lines, request.offsets, strict=True))
+        return {name: edges[offset] / SCAN_S for name, offset in offsets.items()}

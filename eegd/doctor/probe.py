@@ -26,6 +26,8 @@ class GpioChip:
     label: str
     consumers: Mapping[str, str]
     """Line name → who uses it; empty text: nobody."""
+    numbered: bool = False
+    """Its lines have no names of their own: GPIO26 is offset 26."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +58,14 @@ def _gpio_chip(path: str) -> GpioChip:
 
     with gpiod.Chip(path) as chip:
         info = chip.get_info()
-        lines = (chip.get_line_info(offset) for offset in range(info.num_lines))
-        used = {line.name: (line.consumer or "the kernel") if line.used else "" for line in lines if line.name}
-        return GpioChip(path, info.label, used)
+        lines = [chip.get_line_info(offset) for offset in range(info.num_lines)]
+        numbered = not any(line.name for line in lines)  # as the header does: offset 26 is GPIO26
+        used = {
+            f"GPIO{line.offset}" if numbered else line.name: (line.consumer or "the kernel") if line.used else ""
+            for line in lines
+            if numbered or line.name
+        }
+        return GpioChip(path, info.label, used, numbered)
 
 
 def adjtimex_state() -> int | None:

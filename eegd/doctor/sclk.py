@@ -17,10 +17,10 @@ from eegd.doctor.bytes_read import STATUS_NIBBLE, explain_frame
 from eegd.doctor.check import Level, Result
 from eegd.doctor.signals import plateaus
 
-__all__ = ["CLOCKS", "Damage", "damage_of", "sclk_check"]
+__all__ = ["CLOCKS_HZ", "Damage", "damage_of", "sclk_check"]
 
-CLOCKS = {1e6: 1e6, 2e6: 2e6, 4e6: 4e6, 8e6: 200e6 / 26, 10e6: 10e6, 16e6: 200e6 / 14, 20e6: 20e6}
-"""Asked for → made from 200 MHz by the Pi 5's even dividers."""
+CLOCKS_HZ = (1_000_000, 2_000_000, 4_000_000, 8_000_000, 10_000_000, 16_000_000, 20_000_000)
+"""Asked for. A Pi 5 makes 7.69 and 14.29 MHz of 8 and 16."""
 RATES_SPS = (1000, 500, 250)
 WIRE_PART = 0.5
 """Of the period may go into clocking: the rest is this program's."""
@@ -53,13 +53,14 @@ class Damage:
 def sclk_check(bench: Bench, frames: int) -> Iterator[Result]:
     """The fastest clock at which `frames` conversions are clean, against the configured one."""
     configured = bench.config.board.sclk_hz
-    clean: list[float] = []
-    for asked, made in sorted({**CLOCKS, float(configured): _made(configured)}.items()):
+    clean: list[int] = []
+    for asked in sorted({*CLOCKS_HZ, configured}):
+        made = bench.board.real_sclk_hz(asked)
         rate_sps = _rate_for(bench, made)
         if rate_sps is None:
             continue
-        bench.change(input="test_signal", test_signal="fast", test_amplitude=1, rate_sps=rate_sps, sclk_hz=int(asked))
-        recording = bench.record(frames, int(asked))
+        bench.change(input="test_signal", test_signal="fast", test_amplitude=1, rate_sps=rate_sps, sclk_hz=asked)
+        recording = bench.record(frames, asked)
         if len(recording.raw) < FEW * frames:
             found = f"only {len(recording.raw)} of {frames} conversions at {_mhz(made)}"
             why = "edges stopped, or this computer was too busy to read in time"
@@ -67,14 +68,17 @@ def sclk_check(bench: Bench, frames: int) -> Iterator[Result]:
             return
         damage = damage_of(recording, bench)
         if not damage.clean:
-            yield _judge(configured, clean, made, damage)
+            yield _judge(bench, clean, made, damage)
             return
         clean.append(asked)
-    found = f"clean up to {_mhz(_made(clean[-1]))}, {frames} conversions at each of {len(clean)} clocks"
+    found = (
+        f"clean up to {_mhz(bench.board.real_sclk_hz(clean[-1]))}, {frames} conversions at each of {len(clean)} clocks"
+    )
     yield Result("SPI clock", Level.OK, f"{found}; {_mhz(configured)} is configured")
 
 
-def _judge(configured: float, clean: list[float], made: float, damage: Damage) -> Result:
+def _judge(bench: Bench, clean: list[int], made: int, damage: Damage) -> Result:
+    configured = bench.config.board.sclk_hz
     spoiled = f"at {_mhz(made)} {damage.headers + damage.codes} of {damage.n} conversions are damaged"
     why, mend = explain_frame(damage.example)
     if not damage.headers:
@@ -82,19 +86,13 @@ def _judge(configured: float, clean: list[float], made: float, damage: Damage) -
     if not clean:
         return Result("SPI clock", Level.RED, f"{spoiled}, at the slowest clock tried", why, mend)
     best = clean[-1]
-    upto = f"clean up to {_mhz(_made(best))}, {spoiled}"
+    upto = f"clean up to {_mhz(bench.board.real_sclk_hz(best))}, {spoiled}"
     if best >= configured:
         return Result("SPI clock", Level.OK, f"{upto}; {_mhz(configured)} is configured")
     return Result(
         *("SPI clock", Level.RED, f"{upto}; {_mhz(configured)} is configured", f"samples will be lost as bad: {why}"),
-        f"in the configuration: [board] sclk_hz = {best:.0f}",
+        f"in the configuration: [board] sclk_hz = {best}",
     )
-
-
-def _made(asked: float) -> float:
-    """What a Pi 5 makes of it: 200 MHz over an even divider, never faster than asked."""
-    divider = (-(-200_000_000 // int(asked)) + 1) & ~1
-    return 200e6 / divider
 
 
 def _rate_for(bench: Bench, sclk_hz: float) -> int | None:

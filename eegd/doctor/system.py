@@ -8,15 +8,11 @@ from pathlib import Path
 
 from eegd.doctor.check import Context, Level, Result, check
 from eegd.doctor.probe import GpioChip, System
-from eegd.montage import CHIP_INPUTS
+from eegd.gpio import HEADER_LABELS
 
-__all__ = ["HEADER_LABELS", "header_chip"]
+__all__ = ["header_chip"]
 
-HEADER_LABELS = ("pinctrl-rp1", "pinctrl-bcm2711")
-"""Labels of the chip behind the 40-pin header: Raspberry Pi 5 and 4. Its number differs between kernels."""
 CONFIG_TXT = ("boot/firmware/config.txt", "boot/config.txt")
-SPI_FIFO_BYTES = 64
-"""Of the Pi 5's SPI controller: longer transfers go by DMA."""
 THROTTLED_FILES = (
     "sys/devices/platform/soc*/*firmware/get_throttled",
     "sys/devices/platform/*firmware/get_throttled",
@@ -95,27 +91,20 @@ def spi_users(context: Context) -> Iterator[Result]:
     )
 
 
-@check("SPI transfers", hardware=True)
-def spi_transfers(context: Context) -> Iterator[Result]:
+@check("SPI driver", hardware=True)
+def spi_driver(context: Context) -> Iterator[Result]:
     """Early 6.6 kernels timed out on SPI transfers by DMA (raspberrypi/linux 5696, 6020; mended by 6161)."""
-    board, kernel = context.config.board, context.system.kernel
-    sizes = [3 + 3 * CHIP_INPUTS[model] for model in board.chips]
-    longest = sum(sizes) if board.topology == "daisy" else max(sizes)
-    if (6, 6, 0) <= kernel < (6, 6, 31):
-        bad = longest > SPI_FIFO_BYTES
+    if (6, 6, 0) <= context.system.kernel < (6, 6, 31):
         yield Result(
-            *("SPI transfers", Level.RED if bad else Level.WARN),
-            f"kernel {context.system.release}, conversions of {longest} bytes",
-            f"early 6.6 kernels time out on SPI transfers of more than {SPI_FIFO_BYTES} bytes (DMA)",
+            *("SPI driver", Level.WARN, f"kernel {context.system.release}"),
+            "early 6.6 kernels time out on SPI transfers by DMA; eegd keeps its own short enough to go without",
             "sudo apt full-upgrade && sudo reboot",
         )
-        return
-    how = "by interrupt" if longest <= SPI_FIFO_BYTES else "by DMA"
-    yield Result("SPI transfers", Level.OK, f"{longest} bytes per chip select, {how}")
 
 
-def header_chip(system: System) -> tuple[GpioChip | None, list[Path], list[str]]:
-    """The header's chip by its label; device nodes that this user may not open; labels of the others."""
+def header_chip(system: System, label: str | None) -> tuple[GpioChip | None, list[Path], list[str]]:
+    """The chip with this label, or the header's; device nodes that this user may not open; labels of the others."""
+    wanted = HEADER_LABELS if label is None else (label,)
     closed: list[Path] = []
     labels: list[str] = []
     for path in system.glob("dev/gpiochip*"):
@@ -128,7 +117,7 @@ def header_chip(system: System) -> tuple[GpioChip | None, list[Path], list[str]]
             chip = system.gpio_chip(str(path))
         except OSError:
             continue
-        if chip.label in HEADER_LABELS:
+        if chip.label in wanted:
             return chip, closed, labels
         labels.append(chip.label)
     return None, closed, labels
@@ -138,7 +127,7 @@ def header_chip(system: System) -> tuple[GpioChip | None, list[Path], list[str]]
 def gpio_chip(context: Context) -> Iterator[Result]:
     """Is the header there, with the configured lines, and does nobody else hold them?"""
     system, board = context.system, context.config.board
-    chip, closed, labels = header_chip(system)
+    chip, closed, labels = header_chip(system, board.gpio_chip)
     if chip is None and closed:
         yield Result(
             *("GPIO chip", Level.RED, f"user {system.user} may not use {_names(system, closed)}"),
@@ -148,9 +137,9 @@ def gpio_chip(context: Context) -> Iterator[Result]:
         return
     if chip is None:
         yield Result(
-            *("GPIO chip", Level.RED, f"no chip is labelled {' or '.join(HEADER_LABELS)}; found {labels or 'none'}"),
-            "the 40-pin header, with DRDY on it, is that chip",
-            "run on a Raspberry Pi 5 or 4 with its own kernel: sudo apt full-upgrade",
+            *("GPIO chip", Level.RED, f"no chip is labelled {board.gpio_chip or ' or '.join(HEADER_LABELS)}"),
+            f"DRDY is on that chip; there are {', '.join(labels) or 'none'}",
+            "in the configuration: [board] gpio_chip, the label of the chip with the header, as gpiodetect shows it",
         )
         return
     wanted = board.lines

@@ -21,6 +21,7 @@ from eegd.doctor.probe import GpioChip
 from eegd.doctor.sclk import damage_of
 from eegd.errors import BoardError
 from eegd.sim import open_sim_board
+from eegd.spi import rp1_sclk_hz
 from tests.unit.computer import config_of
 
 FRAMES = 300
@@ -30,6 +31,9 @@ class FastWires(Board):
     """Wires that are good up to a clock: above it everything arrives one bit late."""
 
     limit_hz = 20e6
+
+    def real_sclk_hz(self, requested_hz: int) -> int:
+        return rp1_sclk_hz(requested_hz)
 
     def transfer(self, tx: bytes, *, cs: int = 0, speed_hz: int, delay_us: int = 0) -> bytes:
         rx = super().transfer(tx, cs=cs, speed_hz=speed_hz, delay_us=delay_us)
