@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 
 from eegd.cli.common import FAILED, OK, USAGE, fail, need_rich
 from eegd.errors import ConfigError
@@ -49,10 +50,14 @@ def run_doctor(args: argparse.Namespace) -> int:
     from eegd.doctor.report import as_json
 
     options = Options(args.config, args.board, args.runtime_dir, args.simulate, args.stop, args.fix, args.frames)
+    for number in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C: the chips are stopped, and the daemon started again
+        signal.signal(number, signal.default_int_handler)
     try:
         found = examine(options)
     except ConfigError as error:
         return fail("eegctl", error, USAGE)
+    except KeyboardInterrupt:
+        return fail("eegctl", "interrupted: the chips are stopped, nothing is reported", FAILED)
     if args.json:
         print(json.dumps(as_json(found.results, found.remarks), indent=2, ensure_ascii=False))
     else:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from eegd.acquisition import open_board
 from eegd.ads1299 import COMMAND_DELAY_US, Opcode, Register
@@ -40,8 +40,10 @@ class BoardOptions:
     frames: int = 500
     """Conversions per SPI clock."""
     open: Callable[[Config], Board] = open_board
-    scan: LineScan | None = field(default=None)
+    scan: LineScan | None = None
     """Counts falling edges on the header's free lines; None where there is no header."""
+    opened: Callable[[], Iterator[Result]] = lambda: iter(())
+    """What else to look at while the board is open."""
 
 
 Step = Callable[[Bench, BoardOptions], Iterator[Result]]
@@ -58,6 +60,7 @@ def check_board(config: Config, options: BoardOptions) -> Iterator[Result]:
         return
     with board:
         yield _row("board", Level.OK, f"{board.name} board is open")
+        yield from options.opened()
         try:
             bench = Bench(board, config)
         except ConfigError as error:

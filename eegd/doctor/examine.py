@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from eegd.clocks import split_clocks
@@ -22,6 +23,8 @@ __all__ = ["Examination", "Options", "examine"]
 REGISTERED = (system, tuning, service)
 """Modules whose import fills the list of checks, in its order."""
 EMULATED = "the emulated board was examined; --config FILE examines yours"
+SERVICE_CONFIG = "etc/eegd/eegd.toml"
+"""What eegd.service runs with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +62,13 @@ def examine(options: Options, computer: System | None = None) -> Examination:
         kind = "sim" if options.simulate else "linux" if options.board else None
         config = _config(options.config, kind, options.board)
     running = None if options.simulate else _running(options, config, computer, found.results)
-    config = config or _config_of(running, options.simulate, found.remarks)
+    silent = bool(found.results)
+    config = config or _config_of(running, options.simulate, computer, found.remarks)
     context = Context(computer, config, running)
     found.results += run_checks(context, "system")
     if running is not None:
         found.results += run_checks(context, "service")
-    found.results += _board(context, options, found.remarks)
+    found.results += [_held()] if silent else _board(context, options, found.remarks)
     if options.fix:
         found.results = list(apply_fixes(found.results))
     return found
@@ -79,15 +83,19 @@ def _config(path: str | None, kind: str | None = None, base: str | None = None) 
     return load_config(path, {"sim.clock": "virtual", "board.kind": kind}, base)
 
 
-def _config_of(running: Running | None, simulate: bool, remarks: list[str]) -> Config:
-    """Without a file: what the running daemon uses, else the defaults."""
-    if running is None:
-        if not simulate:
-            remarks.append(EMULATED)
-        return _config(None, "sim")
-    kind = "sim" if str(running.status["board"]).startswith("sim") else "linux"
-    path, base = running.status["config"], running.status.get("base")
-    return _config(str(path) if path else None, kind, str(base) if base else None)
+def _config_of(running: Running | None, simulate: bool, computer: System, remarks: list[str]) -> Config:
+    """Without a file: what the running daemon uses, else the service's file, else the defaults."""
+    if running is not None:
+        kind = "sim" if str(running.status["board"]).startswith("sim") else "linux"
+        path, base = running.status["config"], running.status.get("base")
+        return _config(str(path) if path else None, kind, str(base) if base else None)
+    installed = computer.path(SERVICE_CONFIG)
+    if installed.exists() and not simulate:
+        remarks.append(f"the board of {computer.shown(installed)} was examined")
+        return _config(str(installed))
+    if not simulate:
+        remarks.append(EMULATED)
+    return _config(None, "sim")
 
 
 def _running(options: Options, config: Config | None, computer: System, results: list[Result]) -> Running | None:
@@ -114,9 +122,7 @@ def _board(context: Context, options: Options, remarks: list[str]) -> Iterator[R
     """The board's checks; beside a daemon only where it may be stopped for them."""
     running = context.running
     if running is not None and not options.stop:
-        why = "ID, registers, test signal, noise and SPI clock need it to themselves"
-        found = "the daemon has it, and goes on"
-        yield Result("board", Level.NOTE, found, why, "eegctl doctor --stop", group="board")
+        yield _held()
         return
     if running is None:
         yield from _check_chips(context, options.frames)
@@ -126,28 +132,33 @@ def _board(context: Context, options: Options, remarks: list[str]) -> Iterator[R
     except EegdError as error:
         yield Result("board", Level.RED, str(error), "the daemon has the board", "eegctl stop", group="board")
         return
+    refused = ""
     try:
         yield from _check_chips(context, options.frames)
-    finally:
+    finally:  # also when interrupted
         if running.unit is not None:
-            remarks.append(_started(running, context.system))
+            try:
+                remarks.append(start_again(running, context.system))
+            except EegdError as error:
+                refused = str(error)
+    if refused:
+        yield Result("daemon", Level.RED, refused, "nothing is acquired until it runs", group="service")
 
 
-def _started(running: Running, computer: System) -> str:
-    try:
-        return start_again(running, computer)
-    except EegdError as error:
-        return str(error)
+def _held() -> Result:
+    why = "ID, registers, test signal, noise and SPI clock need it to themselves"
+    return Result("board", Level.NOTE, "a daemon has it, and goes on", why, "eegctl doctor --stop", group="board")
 
 
 def _options(context: Context, frames: int) -> BoardOptions:
     if not context.on_hardware:
         return BoardOptions(frames)
     board = context.config.board
+    irq = partial(tuning.bench_irq_thread, context)
     chip, _, _ = system.header_chip(context.system, board.gpio_chip)
     if chip is None:
-        return BoardOptions(frames)
-    return BoardOptions(frames, scan=HeaderScan(chip, candidates(chip, board.spi, board.lines)))
+        return BoardOptions(frames, opened=irq)
+    return BoardOptions(frames, scan=HeaderScan(chip, candidates(chip, board.spi, board.lines)), opened=irq)
 
 
 def _check_chips(context: Context, frames: int) -> Iterator[Result]:

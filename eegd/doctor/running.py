@@ -26,6 +26,8 @@ class Running:
     status: dict[str, Any]
     unit: str | None
     """The systemd unit that it belongs to; None for a plain process."""
+    of_user: bool = False
+    """The unit is of a user's own systemd."""
 
     @property
     def pid(self) -> int:
@@ -43,15 +45,17 @@ def find_running(runtime_dir: str | None, system: System) -> Running | None:
     except DaemonNotRunning:
         return None
     status = client.ask("status")["status"]
-    return Running(client, status, unit_of(system, int(status["pid"])))
+    unit, of_user = unit_of(system, int(status["pid"]))
+    return Running(client, status, unit, of_user)
 
 
-def unit_of(system: System, pid: int) -> str | None:
-    """The service's name in the process's control group: `0::/system.slice/eegd.service`."""
+def unit_of(system: System, pid: int) -> tuple[str | None, bool]:
+    """The service's name in the process's control group, such as `0::/system.slice/eegd.service`, and whether a
+    user's own systemd has it."""
     text = system.read(f"proc/{pid}/cgroup") or ""
     found = re.findall(r"/([^/\n]+\.service)(?=/|$)", text, re.MULTILINE)
     names = [name for name in found if not name.startswith("user@")]
-    return names[-1] if names else None
+    return (names[-1] if names else None), len(names) < len(found)
 
 
 def lock_holder(directory: Path) -> str | None:
@@ -74,9 +78,7 @@ def stop_running(running: Running, system: System) -> str:
     from eegd.cli.change import await_end
 
     if running.unit is not None:
-        command = ["systemctl", "stop", running.unit]
-        if system.run(command) is None:
-            raise EegdError(f"{' '.join(command)} was refused: run `sudo {' '.join(command)}`, then the doctor")
+        _systemctl(running, system, "stop")
         return f"stopped {running.unit}"
     running.client.ask("stop")
     await_end(running.client, running.pid)
@@ -85,7 +87,12 @@ def stop_running(running: Running, system: System) -> str:
 
 def start_again(running: Running, system: System) -> str:
     """Starts the unit that was stopped. EegdError with the command where that is refused."""
-    command = ["systemctl", "start", str(running.unit)]
-    if system.run(command) is None:
-        raise EegdError(f"{' '.join(command)} was refused: run `sudo {' '.join(command)}`")
+    _systemctl(running, system, "start")
     return f"started {running.unit} again"
+
+
+def _systemctl(running: Running, system: System, verb: str) -> None:
+    command = ["systemctl", *(["--user"] if running.of_user else []), "--no-ask-password", verb, str(running.unit)]
+    if system.run(command) is None:
+        shown = f"systemctl --user {verb}" if running.of_user else f"sudo systemctl {verb}"
+        raise EegdError(f"{' '.join(command)} was refused: run `{shown} {running.unit}`")

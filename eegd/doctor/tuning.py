@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from math import inf
 
 from eegd.doctor.check import Context, Fix, Level, Result, check
 from eegd.doctor.probe import Scheduling, System
 
-__all__: list[str] = []
+__all__ = ["bench_irq_thread"]
 
 GOVERNORS = "sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_governor"
 ASPM = "sys/module/pcie_aspm/parameters/policy"
@@ -111,32 +113,47 @@ def _shown(value: float, unit: str = "") -> str:
 
 
 @check("DRDY interrupt", "service", hardware=True)
-def irq_thread(context: Context) -> Iterator[Result]:
+def running_irq_thread(context: Context) -> Iterator[Result]:
     """The kernel's thread that queues DRDY edges must run before the thread that waits for them."""
     assert context.running is not None
-    system, name = context.system, "DRDY interrupt"
-    found = system.threads_named(IRQ_THREAD)
-    if not found:
-        yield Result(name, Level.NOTE, "no thread irq/N-eegd…: this kernel handles the edge without one")
-        return
     tid = context.running.capture_tid()
-    capture = system.scheduling(context.running.pid, tid) if tid else None
+    capture = context.system.scheduling(context.running.pid, tid) if tid else None
+    for result, pid, wanted in _irq_threads(context.system, capture):
+        if result.level is not Level.WARN:
+            yield result
+            continue
+        fix = Fix(partial(_make_fifo, pid, wanted), f"FIFO {wanted} until the daemon starts anew")
+        yield replace(result, mend=f"sudo chrt -f -p {wanted} {pid}", fix=fix)
+
+
+def bench_irq_thread(context: Context) -> Iterator[Result]:
+    """The same of the doctor's own board, against the priority that capture would have."""
+    priority = context.config.daemon.rt_priority
+    capture = Scheduling("FIFO" if priority else "OTHER", priority)
+    for result, _, wanted in _irq_threads(context.system, capture):
+        mend = f"while the daemon runs: sudo chrt -f -p {wanted} $(pgrep '^irq/.*-eegd')"
+        yield (
+            replace(result, mend=mend, group="board") if result.level is Level.WARN else replace(result, group="board")
+        )
+
+
+def _irq_threads(system: System, capture: Scheduling | None) -> Iterator[tuple[Result, int, int]]:
+    """(result, process number, priority that is wanted) for each of eegd's interrupt threads."""
+    name, found = "DRDY interrupt", system.threads_named(IRQ_THREAD)
+    if not found:
+        told = "no thread irq/N-eegd…: this kernel handles the edge without one"
+        yield Result(name, Level.NOTE, told), 0, 0
     for pid, thread in found:
-        yield _above(context, pid, thread, capture)
+        own = system.scheduling(pid)
+        told = f"{thread} runs {own or 'unknown'}, capture {capture or 'unknown'}"
+        if own is None or capture is None:
+            yield Result(name, Level.NOTE, told), pid, 0
+        elif own.priority > capture.priority:
+            yield Result(name, Level.OK, told), pid, 0
+        else:
+            why = "capture can hold up the thread that queues its edges: edges merge, and samples are missed"
+            yield Result(name, Level.WARN, told, why), pid, min(99, capture.priority + 1)
 
 
-def _above(context: Context, pid: int, thread: str, capture: Scheduling | None) -> Result:
-    name = "DRDY interrupt"
-    own = context.system.scheduling(pid)
-    found = f"{thread} runs {own or 'unknown'}, capture {capture or 'unknown'}"
-    if own is None or capture is None or own.priority > capture.priority:
-        return Result(name, Level.OK if own and capture else Level.NOTE, found)
-    wanted = min(99, capture.priority + 1)
-
-    def fix() -> None:
-        os.sched_setscheduler(pid, os.SCHED_FIFO, os.sched_param(wanted))
-
-    why = "capture can hold up the thread that queues its edges: edges merge, and samples are missed"
-    mend = f"sudo chrt -f -p {wanted} {pid}"
-    done = f"{thread} runs FIFO {wanted}, until the daemon starts anew"
-    return Result(name, Level.WARN, found, why, mend, Fix(fix, done))
+def _make_fifo(pid: int, priority: int) -> None:
+    os.sched_setscheduler(pid, os.SCHED_FIFO, os.sched_param(priority))

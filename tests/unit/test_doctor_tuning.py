@@ -9,11 +9,12 @@ import pytest
 
 import eegd.doctor.examine  # fills the list of checks
 from eegd.client import Client
-from eegd.doctor.check import Fix, Level, Result, apply_fixes
+from eegd.doctor.check import Context, Fix, Level, Result, apply_fixes
 from eegd.doctor.running import Running, find_running, lock_holder, unit_of
+from eegd.doctor.tuning import bench_irq_thread
 from eegd.errors import EegdError
 from eegd.runtime_dir import Lock
-from tests.unit.computer import Computer, result_of
+from tests.unit.computer import REAL_BOARD, Computer, config_of, result_of
 
 assert eegd.doctor.examine
 
@@ -118,6 +119,14 @@ def test_capture_above_the_interrupt_that_feeds_it_is_a_warning_with_the_chrt_to
     assert result_of(computer, "DRDY interrupt", group="service", running=running()).level is Level.OK
 
 
+def test_the_interrupt_of_the_doctors_own_board_is_held_against_the_configured_priority(computer: Computer) -> None:
+    context = Context(computer.system, config_of(REAL_BOARD), None)
+    assert [result.level for result in bench_irq_thread(context)] == [Level.NOTE]
+    computer.process(IRQ, "irq/81-eegd-drd", FIFO, 50)
+    (result,) = bench_irq_thread(context)
+    assert result.level is Level.WARN and "chrt -f -p 51" in result.mend and result.fix is None
+
+
 def test_an_ordinary_capture_thread_is_a_warning(computer: Computer) -> None:
     computer.process(DAEMON, "eegd")
     result = result_of(computer, "priority", group="service", running=running())
@@ -146,20 +155,20 @@ def test_what_the_daemon_warns_of_is_passed_on(computer: Computer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("cgroup", "unit"),
+    ("cgroup", "unit", "of_user"),
     [
-        ("0::/system.slice/eegd.service", "eegd.service"),
-        ("0::/system.slice/eegd.service/payload", "eegd.service"),
-        ("0::/user.slice/user-1000.slice/user@1000.service/app.slice/lab.service", "lab.service"),
-        ("0::/user.slice/user-1000.slice/user@1000.service/app.slice/term.scope", None),
-        ("0::/user.slice/user-1000.slice/session-2.scope", None),
+        ("0::/system.slice/eegd.service", "eegd.service", False),
+        ("0::/system.slice/eegd.service/payload", "eegd.service", False),
+        ("0::/user.slice/user-1000.slice/user@1000.service/app.slice/lab.service", "lab.service", True),
+        ("0::/user.slice/user-1000.slice/user@1000.service/app.slice/term.scope", None, True),
+        ("0::/user.slice/user-1000.slice/session-2.scope", None, False),
     ],
 )
 def test_the_unit_of_a_process_is_read_from_its_control_group(
-    computer: Computer, cgroup: str, unit: str | None
+    computer: Computer, cgroup: str, unit: str | None, of_user: bool
 ) -> None:
     computer.file("proc/9/cgroup", f"{cgroup}\n")
-    assert unit_of(computer.system, 9) == unit
+    assert unit_of(computer.system, 9) == (unit, of_user)
 
 
 def test_no_daemon_is_no_error(tmp_path: Path, computer: Computer) -> None:
