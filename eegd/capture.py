@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,9 @@ from eegd.montage import Montage, locate_input
 from eegd.outlet import Outlet
 
 __all__ = [
+    "CHANNEL_STATES",
     "COUNTER_LABELS",
+    "FAILURES",
     "LOSSES",
     "Capture",
     "CaptureStats",
@@ -42,12 +45,26 @@ COUNTER_LABELS = (
     "capture.discarded",
     "capture.stalls",
     "capture.extra_edges",
+    "bad.marker",
+    "bad.cut",
 )
 """In the order of EEGD_COUNT_… in native/capture.h."""
 LOSSES = ("missed", "bad", "late", "overrun")
-STATES = ("running", "stopped", "replay over", "stalled", "bad conversions", "board error")
+STATES = (
+    "running",
+    "stopped",
+    "replay over",
+    "stalled",
+    "bad conversions",
+    "board error",
+    "chip restarted",
+    "wrong rate",
+)
+"""In the order of EEGD_CAPTURE_… in native/capture.h."""
+FAILURES = STATES[3:]
+CHANNEL_STATES = ("railed", "near the rail", "flat", "electrode off")
+"""In the order of EEGD_STATE_… in native/capture.h."""
 EVENT_KINDS = {
-    lib.EEGD_EVENT_FIRST_FRAME: "first frame",
     lib.EEGD_EVENT_LOSS_MISSED: "missed",
     lib.EEGD_EVENT_LOSS_BAD: "bad",
     lib.EEGD_EVENT_LOSS_LATE: "late",
@@ -56,9 +73,11 @@ EVENT_KINDS = {
     lib.EEGD_EVENT_REPLAY_OVER: "replay over",
     lib.EEGD_EVENT_BOARD_FAILED: "board failed",
     lib.EEGD_EVENT_CLOCK_RELOCK: "clock relocked",
+    lib.EEGD_EVENT_CHANNEL_STATE: "channel state",
 }
 
 FROZEN_RUN = 32
+LEAST_FLAT_RUN = 8
 MAX_BAD_RUN = 50
 """Bad conversions in a row after which the chips are set up anew (200 ms at 250 SPS)."""
 STALL_S = 1.0
@@ -91,6 +110,10 @@ class CaptureStats:
     first_drdy_ns: int
     """Edge of the first sample; 0 before it."""
     last_drdy_ns: int
+    found_ns: float
+    """chip restarted: the silence; wrong rate: the period."""
+    states: tuple[int, ...]
+    """Per channel state the channels that are in it, as bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +125,15 @@ class NativeEvent:
     time_ns: int
     n: int
     value: float
+    source: int
+    """The channel, where the kind is channel state: then n is the state and b says on or off again."""
+    b: int
 
 
 class EventRing:
     """Events from the capture thread. `take` and `fileno` belong to the control thread."""
 
-    def __init__(self, capacity: int = 64) -> None:
+    def __init__(self, capacity: int = 1024) -> None:
         self.pointer: Any = ffi.gc(lib.eegd_events_new(capacity), lib.eegd_events_free)
         self._batch = ffi.new("struct eegd_event[]", capacity)
 
@@ -119,7 +145,7 @@ class EventRing:
         events = []
         for raw in self._batch[0 : lib.eegd_events_take(self.pointer, self._batch, len(self._batch))]:
             kind = EVENT_KINDS.get(raw.kind, f"event {raw.kind}")
-            events.append(NativeEvent(kind, raw.sample_index, raw.time_ns, raw.a, raw.value))
+            events.append(NativeEvent(kind, raw.sample_index, raw.time_ns, raw.a, raw.value, raw.source, raw.b))
         return events
 
     def stats(self) -> dict[str, int]:
@@ -152,6 +178,7 @@ class Capture:
         outlet: Outlet,
         counters: list[Counter],
         ring: EventRing,
+        states_before: Sequence[int] = (),
     ) -> None:
         native = ffi.new("struct eegd_capture_config *")
         layout = conversion_layout(config.board, config.montage)
@@ -160,6 +187,8 @@ class Capture:
         for index, counter in enumerate(counters):
             native.counters[index] = counter.pointer
         native.map = self._map[0]
+        if config.replay.file is not None:
+            native.map.marker_mask = [0] * 4  # a recording has its own levels
         native.n_transfers = len(layout.transfers)
         for index, (cs, n_bytes) in enumerate(layout.transfers):
             native.transfer_cs[index], native.transfer_bytes[index] = cs, n_bytes
@@ -178,6 +207,7 @@ class Capture:
         # A recording may stand still, as in its padding; live inputs have noise.
         native.frozen_run = 0 if config.replay.file is not None else FROZEN_RUN
         native.max_bad_run = MAX_BAD_RUN
+        self._fill_states(native, config, states_before)
         native.flags = outlet.flags
         self._fill_lead_off(native, config, config.montage)
         native.use_sender = wants_sender(config, board.virtual_clock)
@@ -188,6 +218,15 @@ class Capture:
         if not self._pointer:
             raise BoardError(f"capture does not start: {os.strerror(-error[0])}")
         self._outlet = outlet
+
+    @staticmethod
+    def _fill_states(native: Any, config: Config, states_before: Sequence[int]) -> None:
+        rate = config.board.rate_sps
+        native.hold_samples = round(config.stream.state_hold_ms * rate / 1000)
+        if config.stream.flat_ms:
+            native.flat_run = max(LEAST_FLAT_RUN, round(config.stream.flat_ms * rate / 1000))
+        for index, mask in enumerate(states_before):
+            native.states_before[index] = mask
 
     @staticmethod
     def _fill_lead_off(native: Any, config: Config, montage: Montage) -> None:
@@ -223,6 +262,8 @@ class Capture:
             late_peak_us=raw.late_peak_ns / 1000,
             first_drdy_ns=raw.first_drdy_ns,
             last_drdy_ns=raw.last_drdy_ns,
+            found_ns=raw.found_ns,
+            states=tuple(raw.states),
         )
 
     def free(self) -> None:

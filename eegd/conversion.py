@@ -38,6 +38,9 @@ class ConversionLayout:
     """Byte of each plane's code; planes are the channels that are on, in file order."""
     lsb_uv: tuple[float, ...]
     """Microvolts per code of each plane; negative where the electrode is on N and the reference on P."""
+    marker: tuple[int, int]
+    """(mask, levels) of the GPIO pins that every chip drives, as bits 0 to 3 of its status word: they say that it
+    still has its registers, for after a reset all pins are inputs."""
     transfers: tuple[tuple[int, int], ...]
     """(chip select, bytes) in bus order; their bytes follow each other."""
 
@@ -46,6 +49,7 @@ class ConversionLayout:
         cmap.n_chips, cmap.n_bytes, cmap.n_channels = len(self.chip_offsets), self.n_bytes, len(self.lsb_uv)
         for index, offset in enumerate(self.chip_offsets):
             cmap.chip_offset[index] = offset
+            cmap.marker_mask[index], cmap.marker[index] = self.marker
         for index, (offset, lsb_uv) in enumerate(zip(self.channel_offsets, self.lsb_uv, strict=True)):
             cmap.channel_offset[index] = offset
             cmap.lsb_uv[index] = lsb_uv
@@ -61,6 +65,7 @@ def conversion_layout(board: BoardConfig, montage: Montage) -> ConversionLayout:
         n_bytes=sum(sizes),
         chip_offsets=chip_offsets,
         channel_offsets=tuple(chip_offsets[chip] + 3 * own_input for chip, own_input in places),
+        marker=(outputs := ~board.gpio & 0x0F, board.gpio >> 4 & outputs),
         lsb_uv=tuple(channel.sign * channel.lsb_uv for channel in montage.on),
         transfers=((0, sum(sizes)),) if chained else tuple(enumerate(sizes)),
     )

@@ -185,6 +185,23 @@ class StreamConfig:
         16, "Readers up to which capture publishes itself.", unit="readers", low=0, high=63
     )
 
+    state_hold_ms: float = key(
+        500.0,
+        "How long a channel must be railed, flat or off before it is told.",
+        unit="ms",
+        low=0,
+        high=60_000,
+        change=RECONFIGURE,
+    )
+    flat_ms: float = key(
+        100.0,
+        "How long the very same code makes a channel flat; 0 for never.",
+        unit="ms",
+        low=0,
+        high=60_000,
+        change=RECONFIGURE,
+    )
+
     def samples_per_frame(self, rate_sps: int) -> int:
         """Frame length at a rate, at least one sample."""
         if self.frame_samples is not None:

@@ -132,6 +132,10 @@ int eegd_conversion_check(const struct eegd_conversion_map *map, const uint8_t *
         if (bytes[map->chip_offset[chip]] >> 4 != 0xC)
             return EEGD_CONVERSION_BAD_STATUS;
     }
+    for (uint32_t chip = 0; chip < map->n_chips; chip++) {
+        if ((bytes[map->chip_offset[chip] + 2] ^ map->marker[chip]) & map->marker_mask[chip])
+            return EEGD_CONVERSION_BAD_MARKER;
+    }
     return EEGD_CONVERSION_OK;
 }
 

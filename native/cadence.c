@@ -18,6 +18,12 @@ int eegd_cadence_init(struct eegd_cadence *cadence, double nominal_period_ns)
     return eegd_clock_init(&cadence->clock, nominal_period_ns, 0);
 }
 
+void eegd_cadence_start(struct eegd_cadence *cadence, uint64_t seq)
+{
+    cadence->seq = seq;
+    cadence->has_start = 1;
+}
+
 static int is_trusted(const struct eegd_clock *clock)
 {
     return clock->n_fit >= TRUSTED_STAMPS && clock->jitter_rms_ns < clock->period_ns / 4;
@@ -117,9 +123,10 @@ static void follow(struct eegd_cadence *cadence, const struct eegd_edge *edge, i
 
 static struct eegd_beat take_first(struct eegd_cadence *cadence, const struct eegd_edge *edge)
 {
+    int missed = cadence->has_start && edge->seq > cadence->seq;
     eegd_clock_update(&cadence->clock, edge->drdy_ns, 1);
     note_edge(cadence, edge);
-    return (struct eegd_beat){.n_periods = 1};
+    return (struct eegd_beat){.n_periods = missed ? edge->seq - cadence->seq : 1};
 }
 
 struct eegd_beat eegd_cadence_take(struct eegd_cadence *cadence, const struct eegd_edge *edge)

@@ -25,6 +25,8 @@ struct eegd_cadence {
     struct eegd_clock clock;
     struct eegd_edge edge; /* the last one that was a conversion's */
     int has_edge;
+    uint64_t seq; /* of the line at the start, where that is known */
+    int has_start;
     uint64_t guess; /* periods for which it stands by its time alone, against the sequence; 0: by both */
     struct eegd_clock before_guess;
     int64_t extra_ns; /* stamp of one since then that was taken for interference; 0: none */
@@ -33,15 +35,19 @@ struct eegd_cadence {
 
 /* What an edge means. */
 struct eegd_beat {
-    uint64_t n_periods; /* since the last edge, 1 for the first; more than 1: edges were missed; 0: no
-                           conversion */
-    uint64_t n_extra;   /* edges since then that were no conversion's */
-    int relocked;       /* the fit started over here: what follows does not continue what was before */
-    double step_ns;     /* by how much that moved the time */
+    uint64_t
+        n_periods;    /* since the last edge or the start; more than 1: edges were missed; 0: no conversion */
+    uint64_t n_extra; /* edges since then that were no conversion's */
+    int relocked;     /* the fit started over here: what follows does not continue what was before */
+    double step_ns;   /* by how much that moved the time */
 };
 
 /* 0, or -EINVAL as eegd_clock_init. */
 int eegd_cadence_init(struct eegd_cadence *cadence, double nominal_period_ns);
+
+/* Conversions start: the line's sequence number is `seq` before the first of their edges, so that those
+ * missed before the first wait are counted. Without this the first edge that comes counts as the first. */
+void eegd_cadence_start(struct eegd_cadence *cadence, uint64_t seq);
 
 struct eegd_beat eegd_cadence_take(struct eegd_cadence *cadence, const struct eegd_edge *edge);
 

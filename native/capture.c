@@ -8,13 +8,16 @@
 #include <string.h>
 #include "board.h"
 #include "cadence.h"
+#include "channel_state.h"
 #include "counter_inline.h"
 #include "descriptor.h"
 #include "framing.h"
 #include "outlet.h"
+#include "pace.h"
 #include "ring.h"
 #include "sender.h"
 #include "thread.h"
+#include "verdict.h"
 
 #define LOOK_NS 100000000ll  /* longest wait without a look at the reader table */
 #define KEEP_OUT_TCLK 4.0    /* a read must end this long before the next edge (SBAS499C 9.5.1) */
@@ -25,20 +28,22 @@ struct shown {
     _Atomic int state, error, tid, priority_error;
     _Atomic uint64_t sample_index;
     _Atomic int64_t first_drdy_ns, last_drdy_ns;
-    _Atomic double period_ns, jitter_rms_ns, late_peak_ns;
+    _Atomic double period_ns, jitter_rms_ns, late_peak_ns, found_ns;
+    _Atomic uint32_t states[EEGD_N_STATES];
 };
 
 struct eegd_capture {
     struct eegd_capture_config config;
     struct eegd_cadence cadence;
+    struct eegd_pace pace;
+    struct eegd_verdict verdict;
+    struct eegd_channel_state channel_state;
     int64_t drdy_ns; /* of the last conversion */
     uint32_t to_discard;
     struct eegd_framing framing;
     uint64_t sample_index; /* of the next sample */
     uint32_t bad_run;
-    uint32_t equal_run;
-    uint8_t bytes[2][EEGD_MAX_CONVERSION_BYTES]; /* this conversion and the one before */
-    int which;
+    uint8_t bytes[EEGD_MAX_CONVERSION_BYTES]; /* this conversion */
     uint8_t zeros[EEGD_MAX_CONVERSION_BYTES];
     struct shown shown;
     _Atomic int stop;
@@ -71,9 +76,40 @@ static void lose(struct eegd_capture *capture, int counter, uint32_t event, uint
     capture->sample_index += n;
 }
 
+static void tell_change(struct eegd_capture *capture, uint32_t which, uint32_t channel)
+{
+    const struct eegd_channel_state *state = &capture->channel_state;
+    uint64_t since = state->since[which][channel];
+    struct eegd_event event = {.kind = EEGD_EVENT_CHANNEL_STATE,
+                               .source = channel,
+                               .sample_index = since,
+                               .time_ns = state->since_ns[which][channel],
+                               .value = (double)(capture->sample_index - since),
+                               .a = which,
+                               .b = state->shown[which] >> channel & 1};
+    if (capture->config.events)
+        eegd_events_post(capture->config.events, &event);
+}
+
+static void look_at_channels(struct eegd_capture *capture, const uint8_t *bytes,
+                             struct eegd_channel_seen *seen)
+{
+    struct eegd_channel_state *state = &capture->channel_state;
+    if (!eegd_channel_state_take(state, bytes, capture->sample_index, capture->drdy_ns, seen))
+        return;
+    for (uint32_t which = 0; which < EEGD_N_STATES; which++) {
+        atomic_store_explicit(&capture->shown.states[which], state->shown[which], memory_order_relaxed);
+        for (uint32_t left = state->changed[which]; left; left &= left - 1)
+            tell_change(capture, which, (uint32_t)__builtin_ctz(left));
+    }
+}
+
 static void append(struct eegd_capture *capture, const uint8_t *bytes, double time_ns)
 {
+    struct eegd_channel_seen seen;
+    look_at_channels(capture, bytes, &seen);
     struct eegd_sample sample = {.bytes = bytes,
+                                 .seen = &seen,
                                  .index = capture->sample_index,
                                  .drdy_ns = capture->drdy_ns,
                                  .time_ns = time_ns,
@@ -105,39 +141,6 @@ static int read_conversion(struct eegd_capture *capture, uint8_t *bytes, int64_t
     return 0;
 }
 
-/* True when no channel moves although at least one of them is within its range: live inputs always have
- * noise. */
-static int is_frozen(struct eegd_capture *capture, const uint8_t *bytes, const uint8_t *before)
-{
-    const struct eegd_conversion_map *map = &capture->config.map;
-    if (!capture->config.frozen_run || memcmp(bytes, before, map->n_bytes) != 0) {
-        capture->equal_run = 0;
-        return 0;
-    }
-    int clipped = 1;
-    for (uint32_t channel = 0; channel < map->n_channels && clipped; channel++) {
-        int32_t code = eegd_code_from_bytes(bytes + map->channel_offset[channel]);
-        clipped = code == 0x7FFFFF || code == -0x800000;
-    }
-    capture->equal_run = clipped ? 0 : capture->equal_run + 1;
-    return capture->equal_run + 1 >= capture->config.frozen_run;
-}
-
-/* The counter of the cause, or -1 for a good conversion. */
-static int cause_of_bad(struct eegd_capture *capture, const uint8_t *bytes, const uint8_t *before)
-{
-    switch (eegd_conversion_check(&capture->config.map, bytes)) {
-    case EEGD_CONVERSION_ALL_00:
-        return EEGD_COUNT_ALL_00;
-    case EEGD_CONVERSION_ALL_FF:
-        return EEGD_COUNT_ALL_FF;
-    case EEGD_CONVERSION_BAD_STATUS:
-        return EEGD_COUNT_BAD_STATUS;
-    default:
-        return is_frozen(capture, bytes, before) ? EEGD_COUNT_FROZEN : -1;
-    }
-}
-
 static void lose_bad(struct eegd_capture *capture, int cause)
 {
     count(capture, cause, 1);
@@ -158,9 +161,8 @@ static double lateness_ns(struct eegd_capture *capture, int64_t end_ns, double t
 
 static void take_conversion(struct eegd_capture *capture, double time_ns)
 {
-    uint8_t *bytes = capture->bytes[capture->which], *before = capture->bytes[!capture->which];
     int64_t end_ns = 0;
-    int error = read_conversion(capture, bytes, &end_ns);
+    int error = read_conversion(capture, capture->bytes, &end_ns);
     count(capture, EEGD_COUNT_CONVERSIONS, 1);
     if (capture->to_discard) {
         capture->to_discard--;
@@ -177,14 +179,13 @@ static void take_conversion(struct eegd_capture *capture, double time_ns)
         lose(capture, EEGD_COUNT_LATE, EEGD_EVENT_LOSS_LATE, 1, late_ns);
         return;
     }
-    int cause = cause_of_bad(capture, bytes, before);
-    capture->which = !capture->which; /* what was read becomes the one before */
+    int cause = eegd_verdict_take(&capture->verdict, capture->bytes);
     if (cause >= 0) {
         lose_bad(capture, cause);
         return;
     }
     capture->bad_run = 0;
-    append(capture, bytes, time_ns);
+    append(capture, capture->bytes, time_ns);
 }
 
 /* ---- edges ---- */
@@ -209,13 +210,28 @@ static void on_relock(struct eegd_capture *capture, double step_ns)
     post(capture, EEGD_EVENT_CLOCK_RELOCK, 0, step_ns);
 }
 
-static void on_edge(struct eegd_capture *capture, const struct eegd_edge *edge)
+/* The rate is not what was set, or a chip seems to have restarted. Returns EEGD_CAPTURE_…. */
+static int judge_pace(struct eegd_capture *capture, const struct eegd_edge *edge)
+{
+    double found_ns = 0;
+    int verdict = eegd_pace_take(&capture->pace, edge, &found_ns);
+    if (verdict == EEGD_PACE_GOOD)
+        return EEGD_CAPTURE_RUNNING;
+    atomic_store_explicit(&capture->shown.found_ns, found_ns, memory_order_relaxed);
+    return verdict == EEGD_PACE_WRONG ? EEGD_CAPTURE_WRONG_RATE : EEGD_CAPTURE_RESTARTED;
+}
+
+/* Returns EEGD_CAPTURE_RUNNING, or why capture has to end before this edge's conversion is believed. */
+static int on_edge(struct eegd_capture *capture, const struct eegd_edge *edge)
 {
     struct eegd_beat beat = eegd_cadence_take(&capture->cadence, edge);
     if (beat.n_extra)
         count(capture, EEGD_COUNT_EXTRA_EDGES, beat.n_extra);
     if (!beat.n_periods)
-        return;
+        return EEGD_CAPTURE_RUNNING;
+    int state = judge_pace(capture, edge);
+    if (state != EEGD_CAPTURE_RUNNING)
+        return state;
     if (beat.relocked)
         on_relock(capture, beat.step_ns);
     if (beat.n_periods > 1 && !capture->to_discard)
@@ -223,6 +239,9 @@ static void on_edge(struct eegd_capture *capture, const struct eegd_edge *edge)
     capture->drdy_ns = edge->drdy_ns;
     take_conversion(capture, eegd_clock_time_ns(&capture->cadence.clock));
     show_edge(capture);
+    return capture->config.max_bad_run && capture->bad_run >= capture->config.max_bad_run
+               ? EEGD_CAPTURE_BAD
+               : EEGD_CAPTURE_RUNNING;
 }
 
 static void look_at_readers(struct eegd_capture *capture)
@@ -271,14 +290,14 @@ static int capture_until_end(struct eegd_capture *capture)
     while (!atomic_load_explicit(&capture->stop, memory_order_relaxed)) {
         int result = eegd_board_wait(board, LOOK_NS, &edge);
         if (result == 1) {
-            on_edge(capture, &edge);
+            int state = on_edge(capture, &edge);
+            if (state != EEGD_CAPTURE_RUNNING)
+                return state;
             since = eegd_board_now(board);
             if (since - looked >= LOOK_NS) { /* a frame may last longer than readers should wait */
                 look_at_readers(capture);
                 looked = since;
             }
-            if (capture->config.max_bad_run && capture->bad_run >= capture->config.max_bad_run)
-                return EEGD_CAPTURE_BAD;
         } else if (result == 0) {
             if (is_stalled(capture, since))
                 return EEGD_CAPTURE_STALLED;
@@ -308,7 +327,9 @@ static void *run(void *argument)
     atomic_store(&capture->shown.priority_error, eegd_thread_settle(&thread));
     atomic_store(&capture->shown.tid, eegd_thread_id());
     int state = EEGD_CAPTURE_BOARD_ERROR;
-    int error = eegd_board_drain(capture->config.board, NULL);
+    uint64_t seq = 0;
+    int error = eegd_board_drain(capture->config.board, &seq);
+    eegd_cadence_start(&capture->cadence, seq);
     if (error >= 0)
         error = start_conversions(capture);
     if (error < 0)
@@ -347,6 +368,11 @@ struct eegd_capture *eegd_capture_start(const struct eegd_capture_config *config
     capture->config = *config;
     capture->to_discard = config->discard;
     eegd_framing_init(&capture->framing, &capture->config);
+    eegd_verdict_init(&capture->verdict, &capture->config);
+    eegd_channel_state_init(&capture->channel_state, &capture->config);
+    eegd_pace_init(&capture->pace, config->period_ns, config->tclk_ns, !config->start_command);
+    for (uint32_t i = 0; i < EEGD_N_STATES; i++)
+        atomic_init(&capture->shown.states[i], config->states_before[i]);
     *error = eegd_cadence_init(&capture->cadence, config->period_ns);
     if (!*error && config->use_sender)
         capture->framing.sender = eegd_sender_start(
@@ -399,5 +425,8 @@ void eegd_capture_stats(const struct eegd_capture *capture, struct eegd_capture_
         .ppm = period > 0 ? (capture->config.period_ns / period - 1) * 1e6 : 0,
         .jitter_rms_ns = atomic_load_explicit(&shown->jitter_rms_ns, memory_order_relaxed),
         .late_peak_ns = atomic_load_explicit(&shown->late_peak_ns, memory_order_relaxed),
+        .found_ns = atomic_load_explicit(&shown->found_ns, memory_order_relaxed),
     };
+    for (uint32_t i = 0; i < EEGD_N_STATES; i++)
+        stats->states[i] = atomic_load_explicit(&shown->states[i], memory_order_relaxed);
 }

@@ -12,9 +12,8 @@
  *
  * Four ways to lose a sample, four counters; each moves the sample index:
  *   missed   an edge that nobody can read any more, by line sequence or by time
- *   bad      a conversion that cannot be true: status of any chip, all 00 or FF, frozen, or an SPI error
- *   late     the read ended after the next edge was due, less 4 tCLK
- *   overrun  no slab was free
+ *   bad      a conversion that cannot be true: status or marker of any chip, all 00 or FF, cut off, frozen,
+ * or an SPI error late     the read ended after the next edge was due, less 4 tCLK overrun  no slab was free
  */
 #ifndef EEGD_CAPTURE_H
 #define EEGD_CAPTURE_H
@@ -41,7 +40,10 @@ struct eegd_capture;
 #define EEGD_COUNT_DISCARDED 11 /* right after the start, as configured; not losses */
 #define EEGD_COUNT_STALLS 12
 #define EEGD_COUNT_EXTRA_EDGES 13 /* edges too close to the last one to be a conversion's; not losses */
-#define EEGD_N_COUNTS 14
+#define EEGD_COUNT_MARKER                                                                                    \
+    14                    /* bad: a chip does not drive its GPIO pins as set, so it has lost its registers */
+#define EEGD_COUNT_CUT 15 /* bad: a chip fell silent in the midst of the read */
+#define EEGD_N_COUNTS 16
 
 /* Why the thread ended. */
 #define EEGD_CAPTURE_RUNNING 0
@@ -50,12 +52,21 @@ struct eegd_capture;
 #define EEGD_CAPTURE_STALLED 3     /* no edge for stall_ns */
 #define EEGD_CAPTURE_BAD 4         /* max_bad_run bad conversions in a row */
 #define EEGD_CAPTURE_BOARD_ERROR 5 /* the line or the bus is gone; error says why */
+#define EEGD_CAPTURE_RESTARTED 6   /* a silence as of a chip that restarted by itself */
+#define EEGD_CAPTURE_WRONG_RATE 7  /* the edges come at another rate than was set */
+
+/* What a channel can be in, besides well; see channel_state.h. */
+#define EEGD_STATE_RAILED 0
+#define EEGD_STATE_NEAR_RAIL 1
+#define EEGD_STATE_FLAT 2
+#define EEGD_STATE_LEAD_OFF 3
+#define EEGD_N_STATES 4
 
 struct eegd_capture_config {
     struct eegd_board *board;
     struct eegd_outlet *outlet;
     struct eegd_events *events;        /* NULL: none */
-    struct eegd_counter *counters[14]; /* EEGD_COUNT_…; NULL entries are not counted */
+    struct eegd_counter *counters[16]; /* EEGD_COUNT_…; NULL entries are not counted */
     struct eegd_conversion_map map;
     uint32_t n_transfers; /* chip select periods per conversion */
     uint32_t transfer_bytes[4];
@@ -76,6 +87,9 @@ struct eegd_capture_config {
     uint32_t flags;             /* EEGD_FLAG_… for each frame */
     uint32_t lead_off_chip[32]; /* per channel: which chip's status word */
     uint32_t lead_off_mask[32]; /*   and which of its 24 bits mean electrode off; 0: none */
+    uint32_t hold_samples;      /* a channel's state is told after it lasted so long */
+    uint32_t flat_run;          /* equal codes in a row that make a channel flat; 0: never */
+    uint32_t states_before[4];  /* EEGD_STATE_…: channels that were told to be in it, before this start */
     int use_sender;             /* publish from a thread of its own; not on a virtual clock */
     int priority;               /* SCHED_FIFO, 0: none; the sender runs one below */
     int cpu;                    /* -1: any */
@@ -95,6 +109,8 @@ struct eegd_capture_stats {
     double ppm;           /* deviation from nominal */
     double jitter_rms_ns; /* of the stamps about the fit */
     double late_peak_ns;  /* largest lateness of a stamp */
+    double found_ns;      /* RESTARTED: the silence, WRONG_RATE: the period */
+    uint32_t states[4];   /* EEGD_STATE_…: the channels that are in it */
 };
 
 /* Starts the thread(s). NULL and *error. The config is copied. */

@@ -2,17 +2,14 @@
 /* Filling and publishing of frames, on the capture thread. See framing.h. */
 #define _GNU_SOURCE
 #include "framing.h"
-#include <math.h>
 #include <string.h>
 #include <time.h>
 #include "board.h"
+#include "channel_state.h"
 #include "descriptor.h"
 #include "outlet.h"
 #include "sender.h"
 
-#define RAILED 0.90 /* of full scale */
-#define NEAR_RAIL 0.75
-#define FULL_SCALE_CODES 8388608.0
 #define BREATH_NS 10000
 
 void eegd_framing_init(struct eegd_framing *framing, const struct eegd_capture_config *config)
@@ -74,35 +71,13 @@ int eegd_framing_append(struct eegd_framing *framing, const struct eegd_sample *
         framing->descriptor->status_or[chip] |= status;
         framing->descriptor->status_and[chip] &= status;
     }
+    framing->descriptor->railed |= sample->seen->railed;
+    framing->descriptor->near_rail |= sample->seen->near_rail;
+    framing->descriptor->flat |= sample->seen->flat;
+    framing->descriptor->lead_off |= sample->seen->lead_off;
     if (++framing->n_samples == framing->config->frame_samples)
         eegd_framing_close(framing, sample->period_ns);
     return 1;
-}
-
-/* Channels that reach a share of full scale anywhere in the frame. */
-static uint32_t channels_beyond(const struct eegd_framing *framing, double share)
-{
-    const struct eegd_conversion_map *map = &framing->config->map;
-    uint32_t mask = 0;
-    for (uint32_t channel = 0; channel < map->n_channels; channel++) {
-        const float *plane = framing->planes + (size_t)channel * framing->stride;
-        float limit = (float)(share * FULL_SCALE_CODES * fabs(map->lsb_uv[channel])), peak = 0;
-        for (uint32_t i = 0; i < framing->n_samples; i++)
-            peak = fabsf(plane[i]) > peak ? fabsf(plane[i]) : peak;
-        mask |= (uint32_t)(peak >= limit) << channel;
-    }
-    return mask;
-}
-
-static uint32_t channels_off(const struct eegd_framing *framing)
-{
-    const struct eegd_capture_config *config = framing->config;
-    uint32_t mask = 0;
-    for (uint32_t channel = 0; channel < config->map.n_channels; channel++) {
-        uint32_t status = framing->descriptor->status_or[config->lead_off_chip[channel]];
-        mask |= (uint32_t)((status & config->lead_off_mask[channel]) != 0) << channel;
-    }
-    return mask;
 }
 
 void eegd_framing_close(struct eegd_framing *framing, double period_ns)
@@ -115,9 +90,6 @@ void eegd_framing_close(struct eegd_framing *framing, double period_ns)
     descriptor->n_samples = framing->n_samples;
     descriptor->period_ns = period_ns;
     descriptor->flags |= framing->n_samples < config->frame_samples ? EEGD_FLAG_SHORT : 0;
-    descriptor->near_rail = channels_beyond(framing, NEAR_RAIL);
-    descriptor->railed = descriptor->near_rail ? channels_beyond(framing, RAILED) : 0;
-    descriptor->lead_off = channels_off(framing);
     framing->slab = -1;
     framing->n_samples = 0;
     if (framing->sender)

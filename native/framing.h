@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include "capture.h"
 
+struct eegd_channel_seen;
 struct eegd_sender;
 struct eegd_descriptor;
 
@@ -32,6 +33,7 @@ struct eegd_sample {
     int64_t drdy_ns;
     double time_ns;   /* fitted, of the edge as stamped */
     double period_ns; /* fitted */
+    const struct eegd_channel_seen *seen;
 };
 
 void eegd_framing_init(struct eegd_framing *framing, const struct eegd_capture_config *config);

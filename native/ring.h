@@ -54,7 +54,6 @@ int eegd_ring_pop(struct eegd_ring *ring, void *element);
 void eegd_ring_stats(const struct eegd_ring *ring, struct eegd_ring_stats *stats);
 
 /* What an event tells. Losses: sample_index is the first sample lost, a the number of samples. */
-#define EEGD_EVENT_FIRST_FRAME 1 /* the first frame of an epoch was published */
 #define EEGD_EVENT_LOSS_MISSED 2 /* DRDY edges went by unseen; a: samples */
 #define EEGD_EVENT_LOSS_BAD 3  /* conversions that cannot be true; a: samples, value: counter of the cause */
 #define EEGD_EVENT_LOSS_LATE 4 /* reads that ended after the next edge; a: samples, value: ns too late */
@@ -63,6 +62,9 @@ void eegd_ring_stats(const struct eegd_ring *ring, struct eegd_ring_stats *stats
 #define EEGD_EVENT_REPLAY_OVER 11  /* the recording has ended; a: samples in all */
 #define EEGD_EVENT_BOARD_FAILED 12 /* the board or the chips failed; a: errno, value: EEGD_CAPTURE_… */
 #define EEGD_EVENT_CLOCK_RELOCK 13 /* the fit of the edges started over; value: step in ns */
+/* A channel's state has lasted for the hold; source: channel, a: EEGD_STATE_…, b: 1 on, 0 off again.
+ * sample_index and time_ns are of the first sample at which it was so, value: samples since. */
+#define EEGD_EVENT_CHANNEL_STATE 14
 
 /* One event, 64 bytes. Fields that a kind does not name are 0. */
 struct eegd_event {

@@ -21,6 +21,8 @@ struct step {
     uint32_t number;  /* of the conversion that is read */
     int failing_chip; /* its transfer fails with -ETIMEDOUT; -1: none */
     uint8_t status;   /* first byte of the second chip */
+    uint8_t gpio;     /* last nibble of the second chip's status */
+    uint8_t off;      /* electrodes off, of the first chip */
 };
 
 static struct script {
@@ -71,6 +73,10 @@ static int script_transfer(struct eegd_board *board, const struct eegd_transfer 
     transfer->rx[0] = transfer->cs == 1 ? step->status : 0xC0;
     for (uint32_t channel = 0; channel < 8; channel++)
         write_code(transfer->rx + 3 + 3 * channel, step->number * 8 + channel);
+    if (transfer->cs == 0)
+        write_code(transfer->rx, 0xC00000 | (uint32_t)step->off << 12);
+    else
+        transfer->rx[2] = step->gpio;
     script.now_ns = step->drdy_ns + step->read_ns * ((int64_t)transfer->cs + 1) / N_CHIPS;
     *end_ns = script.now_ns;
     return 0;
@@ -317,6 +323,101 @@ static void test_a_wrong_status_of_the_second_chip_is_bad(void)
     finish();
 }
 
+static void test_a_chip_that_does_not_drive_its_pins_as_set_is_bad(void)
+{
+    prepare(1000);
+    config.map.marker_mask[1] = 0xC;
+    config.map.marker[1] = 0x8;
+    for (int i = 0; i < 20; i++)
+        step()->gpio = i == 10 ? 0x0 : i == 11 ? 0xC : 0x8 | (i & 3); /* bits 0 and 1 are inputs */
+    run_capture();
+    CHECK_EQ(counted(EEGD_COUNT_MARKER), 2);
+    CHECK_EQ(losses(), 2);
+    CHECK_EQ(read_all(0), 2);
+    finish();
+}
+
+/* What was missed before the first wait is lost, where nothing is discarded. */
+static void test_edges_missed_right_after_the_start_are_counted(void)
+{
+    struct eegd_frame frame;
+    prepare(1000);
+    script.n_edges = script.seq = 3;
+    steps(40);
+    run_capture();
+    CHECK_EQ(counted(EEGD_COUNT_MISSED), 3);
+    CHECK_EQ(losses(), 3);
+    CHECK(take(&frame, 0));
+    CHECK_EQ(frame.descriptor.sample_index, 3);
+    CHECK_EQ(frame.descriptor.lost_before, 3);
+    finish();
+}
+
+static void test_a_silence_as_of_a_restarted_chip_ends_capture_before_its_first_conversion(void)
+{
+    prepare(1000);
+    steps(200);
+    script.n_edges += 17;
+    steps(20);
+    run_capture();
+    CHECK_EQ(stats.state, EEGD_CAPTURE_RESTARTED);
+    CHECK_EQ(stats.sample_index, 200);
+    CHECK(fabs(stats.found_ns - 18e6) < 1e3);
+    CHECK_EQ(counted(EEGD_COUNT_CONVERSIONS), 200);
+    finish();
+
+    prepare(1000);
+    config.start_command = 0x08; /* such a chip does not start again by itself */
+    steps(200);
+    script.n_edges += 17;
+    steps(20);
+    run_capture();
+    CHECK_EQ(stats.state, EEGD_CAPTURE_OVER);
+    CHECK_EQ(losses(), 17);
+    finish();
+}
+
+static void test_edges_at_a_rate_that_was_not_set_end_capture(void)
+{
+    prepare(1000);
+    script.period_ns *= 2;
+    steps(1000);
+    run_capture();
+    CHECK_EQ(stats.state, EEGD_CAPTURE_WRONG_RATE);
+    CHECK(fabs(stats.found_ns - 2e6) < 1e3);
+    finish();
+}
+
+/* An electrode that comes off for 200 ms is in the frames; one that stays off is an event too. */
+static void test_a_channels_state_is_told_once_when_it_has_lasted(void)
+{
+    struct eegd_event events[8];
+    struct eegd_frame frame;
+    uint32_t off = 0;
+    prepare(1000);
+    config.events = eegd_events_new(64);
+    config.hold_samples = 500;
+    config.lead_off_mask[1] = 2 << 12;
+    for (int i = 0; i < 2500; i++)
+        step()->off = (i >= 100 && i < 300) || i >= 600 ? 2 : 0;
+    run_capture();
+    CHECK_EQ(eegd_events_take(config.events, events, 8), 2);
+    CHECK_EQ(events[0].kind, EEGD_EVENT_CHANNEL_STATE);
+    CHECK_EQ(events[0].source, 1);
+    CHECK_EQ(events[0].a, EEGD_STATE_LEAD_OFF);
+    CHECK_EQ(events[0].b, 1);
+    CHECK_EQ(events[0].sample_index, 600);
+    CHECK_EQ(events[0].time_ns, BASE_NS + 600000000);
+    CHECK_EQ(events[0].value, 500);
+    CHECK_EQ(events[1].kind, EEGD_EVENT_REPLAY_OVER);
+    CHECK_EQ(stats.states[EEGD_STATE_LEAD_OFF], 2);
+    while (take(&frame, 0))
+        off += frame.descriptor.lead_off == 2 ? frame.descriptor.n_samples : 0;
+    CHECK(off >= 200 + 1900);
+    eegd_events_free(config.events);
+    finish();
+}
+
 static void test_a_read_that_ends_at_the_next_edge_is_late(void)
 {
     prepare(1000);
@@ -513,6 +614,11 @@ int main(void)
     RUN(test_missed_edges_end_the_frame_and_move_the_index);
     RUN(test_an_error_of_one_chips_bus_loses_that_sample_only);
     RUN(test_a_wrong_status_of_the_second_chip_is_bad);
+    RUN(test_a_chip_that_does_not_drive_its_pins_as_set_is_bad);
+    RUN(test_edges_missed_right_after_the_start_are_counted);
+    RUN(test_a_silence_as_of_a_restarted_chip_ends_capture_before_its_first_conversion);
+    RUN(test_edges_at_a_rate_that_was_not_set_end_capture);
+    RUN(test_a_channels_state_is_told_once_when_it_has_lasted);
     RUN(test_a_read_that_ends_at_the_next_edge_is_late);
     RUN(test_a_frozen_chip_is_bad_from_the_nth_equal_conversion_on);
     RUN(test_discarded_conversions_are_no_losses_and_the_index_begins_after_them);

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/* What makes a conversion bad. Runs on the capture thread. See verdict.h. */
+#include "verdict.h"
+#include <stdlib.h>
+#include <string.h>
+
+#define FAR_FROM_ZERO 1000 /* codes; more than noise about an offset of nearly 0 */
+
+/* The highest offsets of this chip's channels, highest first. */
+static void find_tail(const struct eegd_conversion_map *map, uint32_t chip, uint32_t *tail)
+{
+    uint32_t end = chip + 1 < map->n_chips ? map->chip_offset[chip + 1] : map->n_bytes;
+    for (uint32_t n = 0; n < EEGD_TAIL; n++) {
+        for (uint32_t channel = 0; channel < map->n_channels; channel++) {
+            uint32_t offset = map->channel_offset[channel];
+            if (offset > map->chip_offset[chip] && offset < end && offset > tail[n])
+                tail[n] = offset;
+        }
+        end = tail[n];
+    }
+}
+
+void eegd_verdict_init(struct eegd_verdict *verdict, const struct eegd_capture_config *config)
+{
+    *verdict = (struct eegd_verdict){.config = config};
+    for (uint32_t chip = 0; chip < config->map.n_chips && chip < 4; chip++)
+        find_tail(&config->map, chip, verdict->tail[chip]);
+}
+
+/* True when a chip that gave codes before gave nothing but zeros from some channel on. */
+static int is_cut(const struct eegd_verdict *verdict, const uint8_t *bytes)
+{
+    for (uint32_t chip = 0; chip < verdict->config->map.n_chips; chip++) {
+        const uint32_t *tail = verdict->tail[chip];
+        uint32_t n = 0;
+        while (n < EEGD_TAIL && tail[n] && !eegd_code_from_bytes(bytes + tail[n]) &&
+               abs(eegd_code_from_bytes(verdict->before + tail[n])) >= FAR_FROM_ZERO)
+            n++;
+        if (n == EEGD_TAIL)
+            return 1;
+    }
+    return 0;
+}
+
+/* True when no channel moves although at least one of them is within its range: live inputs always have
+ * noise. */
+static int is_frozen(struct eegd_verdict *verdict, const uint8_t *bytes)
+{
+    const struct eegd_conversion_map *map = &verdict->config->map;
+    if (!verdict->config->frozen_run || memcmp(bytes, verdict->before, map->n_bytes) != 0) {
+        verdict->equal_run = 0;
+        return 0;
+    }
+    int clipped = 1;
+    for (uint32_t channel = 0; channel < map->n_channels && clipped; channel++) {
+        int32_t code = eegd_code_from_bytes(bytes + map->channel_offset[channel]);
+        clipped = code == 0x7FFFFF || code == -0x800000;
+    }
+    verdict->equal_run = clipped ? 0 : verdict->equal_run + 1;
+    return verdict->equal_run + 1 >= verdict->config->frozen_run;
+}
+
+static int cause_of_bad(struct eegd_verdict *verdict, const uint8_t *bytes)
+{
+    switch (eegd_conversion_check(&verdict->config->map, bytes)) {
+    case EEGD_CONVERSION_ALL_00:
+        return EEGD_COUNT_ALL_00;
+    case EEGD_CONVERSION_ALL_FF:
+        return EEGD_COUNT_ALL_FF;
+    case EEGD_CONVERSION_BAD_STATUS:
+        return EEGD_COUNT_BAD_STATUS;
+    case EEGD_CONVERSION_BAD_MARKER:
+        return EEGD_COUNT_MARKER;
+    default:
+        if (is_cut(verdict, bytes))
+            return EEGD_COUNT_CUT;
+        return is_frozen(verdict, bytes) ? EEGD_COUNT_FROZEN : -1;
+    }
+}
+
+int eegd_verdict_take(struct eegd_verdict *verdict, const uint8_t *bytes)
+{
+    int cause = cause_of_bad(verdict, bytes);
+    memcpy(verdict->before, bytes, verdict->config->map.n_bytes);
+    return cause;
+}

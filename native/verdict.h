@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Verdict: whether a conversion that was read in time can be true, by its own
+ * bytes and those of the one before. Status, marker, all 00 and all FF are one
+ * conversion's own; frozen is a run of equal ones. Cut off: the last four
+ * channels of a chip are exactly 0 where all of them were far from it in the
+ * conversion before, as when a chip resets in the midst of the read.
+ *
+ * Capture thread only; embedded in its state. C only.
+ */
+#ifndef EEGD_VERDICT_H
+#define EEGD_VERDICT_H
+#include <stdint.h>
+#include "capture.h"
+
+#define EEGD_TAIL 4
+
+struct eegd_verdict {
+    const struct eegd_capture_config *config;
+    uint32_t equal_run;                        /* conversions equal to the one before */
+    uint8_t before[EEGD_MAX_CONVERSION_BYTES]; /* the last one that was looked at */
+    uint32_t tail[4][EEGD_TAIL];               /* per chip: where its last channels' codes are; 0: too few */
+};
+
+void eegd_verdict_init(struct eegd_verdict *verdict, const struct eegd_capture_config *config);
+
+/* The counter (EEGD_COUNT_…) of what is wrong with it; -1 for a good conversion. */
+int eegd_verdict_take(struct eegd_verdict *verdict, const uint8_t *bytes);
+
+#endif

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/* Which conversions are bad, and why. */
+#include "verdict.h"
+#include <string.h>
+#include "check.h"
+
+#define CHIP_BYTES 27
+
+static struct eegd_capture_config config;
+static struct eegd_verdict verdict;
+static uint8_t bytes[2 * CHIP_BYTES];
+
+static void set_code(uint32_t chip, uint32_t channel, int32_t code)
+{
+    uint8_t *at = bytes + chip * CHIP_BYTES + 3 + 3 * channel;
+    at[0] = (uint8_t)(code >> 16);
+    at[1] = (uint8_t)(code >> 8);
+    at[2] = (uint8_t)code;
+}
+
+static void set_all(int32_t code)
+{
+    for (uint32_t i = 0; i < 16; i++)
+        set_code(i / 8, i % 8, code + (int32_t)i);
+}
+
+static void prepare(void)
+{
+    memset(bytes, 0, sizeof(bytes));
+    bytes[0] = bytes[CHIP_BYTES] = 0xC0;
+    config = (struct eegd_capture_config){
+        .map = {.n_chips = 2, .chip_offset = {0, CHIP_BYTES}, .n_bytes = sizeof(bytes), .n_channels = 16},
+        .frozen_run = 4};
+    for (uint32_t i = 0; i < 16; i++)
+        config.map.channel_offset[i] = i / 8 * CHIP_BYTES + 3 + 3 * (i % 8);
+    set_all(5000);
+    eegd_verdict_init(&verdict, &config);
+    CHECK_EQ(eegd_verdict_take(&verdict, bytes), -1);
+}
+
+static void test_each_cause_has_its_counter(void)
+{
+    prepare();
+    bytes[CHIP_BYTES] = 0x60;
+    CHECK_EQ(eegd_verdict_take(&verdict, bytes), EEGD_COUNT_BAD_STATUS);
+    memset(bytes, 0, sizeof(bytes));
+    CHECK_EQ(eegd_verdict_take(&verdict, bytes), EEGD_COUNT_ALL_00);
+    memset(bytes, 0xFF, sizeof(bytes));
+    CHECK_EQ(eegd_verdict_take(&verdict, bytes), EEGD_COUNT_ALL_FF);
+    prepare();
+    config.map.marker_mask[1] = config.map.marker[1] = 0x8;
+    CHECK_EQ(eegd_verdict_take(&verdict, bytes), EEGD_COUNT_MARKER);
+    bytes[CHIP_BYTES + 2] = 0x9;
+    CHECK_EQ(eegd_verdict_take(&verdict, bytes), -1);
+}
+
+static void test_equal_conversions_are_frozen_from_the_nth_on_unless_every_channel_is_at_an_end(void)
+{
+    prepare();
+    for (int i = 0; i < 2; i++)
+        CHECK_EQ(eegd_verdict_take(&verdict, bytes), -1);
+    for (int i = 0; i < 3; i++)
+        CHECK_EQ(eegd_verdict_take(&verdict, bytes), EEGD_COUNT_FROZEN);
+    set_code(1, 7, 1);
+    CHECK_EQ(eegd_verdict_take(&verdict, bytes), -1);
+    for (uint32_t i = 0; i < 16; i++)
+        set_code(i / 8, i % 8, i % 2 ? 0x7FFFFF : -0x800000);
+    for (int i = 0; i < 20; i++)
+        CHECK_EQ(eegd_verdict_take(&verdict, bytes), -1);
+}
+
+static void test_a_chip_that_falls_silent_in_the_midst_of_a_read_is_cut_off(void)
+{
+    for (uint32_t chip = 0; chip < 2; chip++) {
+        prepare();
+        memset(bytes + chip * CHIP_BYTES + 15, 0, 12);
+        CHECK_EQ(eegd_verdict_take(&verdict, bytes), EEGD_COUNT_CUT);
+    }
+    prepare();
+    memset(bytes + 18, 0, 9); /* three zeros may be true */
+    CHECK_EQ(eegd_verdict_take(&verdict, bytes), -1);
+    prepare();
+    set_all(500); /* shorted inputs are near 0 anyway */
+    CHECK_EQ(eegd_verdict_take(&verdict, bytes), -1);
+    memset(bytes + 15, 0, 12);
+    CHECK_EQ(eegd_verdict_take(&verdict, bytes), -1);
+    CHECK_EQ(eegd_verdict_take(&verdict, bytes), -1);
+}
+
+static void test_channels_that_are_off_are_not_missed(void)
+{
+    prepare();
+    config.map.n_channels = 3; /* of the first chip only */
+    eegd_verdict_init(&verdict, &config);
+    CHECK_EQ(eegd_verdict_take(&verdict, bytes), -1);
+    memset(bytes + 3, 0, 24);
+    CHECK_EQ(eegd_verdict_take(&verdict, bytes), -1);
+}
+
+int main(void)
+{
+    RUN(test_each_cause_has_its_counter);
+    RUN(test_equal_conversions_are_frozen_from_the_nth_on_unless_every_channel_is_at_an_end);
+    RUN(test_a_chip_that_falls_silent_in_the_midst_of_a_read_is_cut_off);
+    RUN(test_channels_that_are_off_are_not_missed);
+    return check_report();
+}
