@@ -16,7 +16,18 @@ import zmq
 from eegd.ads1299 import Ads1299
 from eegd.attach import AttachServer
 from eegd.board import Board
-from eegd.capture import LOSSES, SENDER_SLABS, Capture, EventRing, capture_counters, sender_slabs, wants_sender
+from eegd.capture import (
+    FAILURES,
+    LOSSES,
+    SENDER_SLABS,
+    Capture,
+    CaptureStats,
+    EventRing,
+    capture_counters,
+    sender_slabs,
+    wants_sender,
+)
+from eegd.channel_state import ChannelStates
 from eegd.config import Config
 from eegd.counters import Counters
 from eegd.errors import BoardError, ConfigError, EegdError
@@ -26,6 +37,7 @@ from eegd.linux import open_linux_board
 from eegd.memory import priority_refused
 from eegd.outlet import Outlet, slabs_in_budget
 from eegd.reader import Reader
+from eegd.recovery import Recovery, means_a_lost_board
 from eegd.sim import open_sim_board, sim_flags
 from eegd.status import raw_description
 
@@ -36,9 +48,8 @@ log = logging.getLogger(__name__)
 POLL_S = 0.002
 RETURN_S = 1.0
 """How long conversions wait for the readers of the epoch before."""
-RECOVERY_DELAYS_S = (0.1, 0.5, 1.0, 5.0)
 RECOVERED_S = 10.0
-"""Samples for so long, and the pauses begin with the shortest again."""
+"""Samples for so long, and the next failure is a new one."""
 
 
 def open_board(config: Config) -> Board:
@@ -107,8 +118,11 @@ class Acquisition:
         self._on_over = on_over
         self._changing = False
         self._last_drdy_ns = 0
-        self._n_recoveries = 0
         self._began_s = 0.0
+        self._board_is_lost = False
+        self._closed = False
+        self.recovery = Recovery(self, open_board)
+        self.channel_states = ChannelStates()
         self.board = open_board(config)
         try:
             self.driver = Ads1299(self.board, config.board, config.montage)
@@ -157,7 +171,15 @@ class Acquisition:
         if self.closing:
             return
         self.driver.prepare_start()
-        self.capture = Capture(self.config, self.board, self.driver, outlet, self.counters, self.ring)
+        self.capture = Capture(
+            self.config,
+            self.board,
+            self.driver,
+            outlet,
+            self.counters,
+            self.ring,
+            self.channel_states.masks(self.config.montage),
+        )
         self._began_s = time.monotonic()
         first_ns = await self._first_drdy_ns() if self._last_drdy_ns else 0
         gap_ns = first_ns - self._last_drdy_ns if first_ns else 0
@@ -216,6 +238,8 @@ class Acquisition:
             stats = self.capture.stats()
             end = stats.sample_index
             self._last_drdy_ns = stats.last_drdy_ns or self._last_drdy_ns
+            self._drain_events()  # while its channels are still those of this configuration
+            self.channel_states.note(self.config.montage, stats.states)
             self.capture.free()
             self.capture = None
         if (outlet := self.server.outlet) is not None:
@@ -249,7 +273,7 @@ class Acquisition:
             except EegdError as error:
                 log.error("reconfiguration failed, the one before stays: %s", error)
                 self.events.post("reconfiguration failed", str(error), source=self.stream)
-                await self._bring_up(before, n_readers, "reconfiguration failed")
+                await self._come_back(before, n_readers, "reconfiguration failed", inspect=False)
                 return False
             await self._begin_epoch(n_readers, RETURN_S)
             return True
@@ -271,35 +295,33 @@ class Acquisition:
         try:
             n_readers = self.server.n_active
             self.end_epoch("restarted", cause)
-            await self._bring_up(self.config, n_readers, cause)
+            await self._come_back(self.config, n_readers, cause)
         finally:
             self._changing = False
 
-    async def _bring_up(self, config: Config, n_readers: int, cause: str) -> None:
-        """With growing pauses, until the chips work or the daemon stops."""
+    async def _come_back(self, config: Config, n_readers: int, cause: str, *, inspect: bool = True) -> None:
+        """Until samples flow again or the daemon stops."""
         while not self.closing:
-            delay = RECOVERY_DELAYS_S[min(self._n_recoveries, len(RECOVERY_DELAYS_S) - 1)]
-            self._n_recoveries += 1
-            label = f"{cause}: the chips are set up anew in {delay:g} s"
-            self.events.post("recovery", label, value=self._n_recoveries, source=self.stream)
-            log.warning("%s (attempt %d)", label, self._n_recoveries)
-            await asyncio.sleep(delay)
+            lost, self._board_is_lost = self._board_is_lost, False
+            if not await self.recovery.climb(config, cause, inspect=inspect, board_is_lost=lost):
+                return
             try:
-                self.driver = Ads1299(self.board, config.board, config.montage)
-                self.driver.power_up()
-                self.driver.configure()
+                await self._begin_epoch(n_readers, RETURN_S)
+                return
             except BoardError as error:
-                log.warning("the chips do not answer: %s", error)
-                continue
-            await self._begin_epoch(n_readers, RETURN_S)
-            return
+                cause = str(error)
+                self.end_epoch("restarted", cause)
 
     # ---- what happens ----
 
     def _drain_events(self) -> None:
         self._told.set()
         for event in self.ring.take():
+            facts: dict[str, Any] = {"n": event.n}
             label = f"{event.n} sample(s) lost: {event.kind}" if event.kind in LOSSES else event.kind
+            if event.kind == "channel state":
+                label, facts = ChannelStates.told(self.config.montage, event)
+                log.info("%s", label)
             self.events.post(
                 event.kind,
                 label,
@@ -307,7 +329,7 @@ class Acquisition:
                 sample_index=event.sample_index,
                 time_ns=event.time_ns,
                 source=self.stream,
-                n=event.n,
+                **facts,
             )
 
     async def look(self, within_s: float) -> str | None:
@@ -331,17 +353,24 @@ class Acquisition:
         if stats.state == "replay over":
             self.end_epoch("replay over")
             self._on_over()
-        elif stats.state in ("stalled", "bad conversions", "board error"):
+        elif stats.state in FAILURES:
             self._changing = True
-            return stats.state + (f" ({stats.error})" if stats.error else "")
+            self._board_is_lost = stats.state == "board error" or means_a_lost_board(stats.errno)
+            return _cause(stats)
         elif time.monotonic() - self._began_s > RECOVERED_S:
-            self._n_recoveries = 0
+            self.recovery.settle()
         return None
 
     def _on_reader(self, kind: str, reader: Reader, facts: Mapping[str, Any]) -> None:
         self.events.post(f"reader {kind}", reader.name, source=self.stream, pid=reader.pid, **facts)
         told = ", ".join(f"{name} {value}" for name, value in facts.items())
         log.info("reader %s (pid %d) %s: %s", reader.name, reader.pid, kind, told)
+
+    def channel_report(self) -> dict[str, list[str]]:
+        """The channels that are railed, flat or off, by label, and which of these."""
+        if self.capture is not None:
+            self.channel_states.note(self.config.montage, self.capture.stats().states)
+        return self.channel_states.report()
 
     def watch_readers(self) -> None:
         """Reports who missed frames since the last look. For a lossless reader that is an alarm."""
@@ -355,15 +384,25 @@ class Acquisition:
 
     def close(self) -> None:
         """Ends the epoch for good and gives the board back. Harmless when repeated."""
-        if self.board.closed:
+        if self._closed:
             return
-        self.closing = True
+        self.closing = self._closed = True
         self.end_epoch("stopped")
         self._drain_events()
         asyncio.get_running_loop().remove_reader(self.ring)
         self.server.close()
         try:
-            self.driver.stop()
+            if not self.board.closed:
+                self.driver.stop()
         except BoardError as error:
             log.warning("the chips could not be stopped: %s", error)
         self.board.close()
+
+
+def _cause(stats: CaptureStats) -> str:
+    """Why a capture thread ended by itself, for a person."""
+    if stats.state == "chip restarted":
+        return f"chip restarted (no edge for {stats.found_ns / 1e6:.3g} ms, none missed by the line's sequence)"
+    if stats.state == "wrong rate":
+        return f"wrong rate ({1e9 / stats.found_ns:.1f} SPS by the edges)"
+    return stats.state + (f" ({stats.error})" if stats.error else "")

@@ -6,7 +6,7 @@ It speaks through a Board alone. Conversions themselves are read by C code; this
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -17,7 +17,15 @@ from eegd.config import BoardConfig
 from eegd.conversion import ConversionLayout, check_feasible, conversion_layout, min_sclk_hz, sample_period_ns
 from eegd.errors import BoardError, ConfigError, ReadBackError
 from eegd.montage import CHIP_INPUTS, Montage
-from eegd.registers import N_REGISTERS, VARIANT_IDS, VARIANT_MASK, Register, compared_bits, registers_for
+from eegd.registers import (
+    N_REGISTERS,
+    RESET_VALUES,
+    VARIANT_IDS,
+    VARIANT_MASK,
+    Register,
+    compared_bits,
+    registers_for,
+)
 
 __all__ = [
     "Ads1299",
@@ -74,6 +82,8 @@ WRITTEN_SPANS = (
 """First and last register of each WREG: all that can be written."""
 
 MAX_NAMED_DIFFERENCES = 4
+RESET_REGISTERS = (Register.CONFIG1, Register.CONFIG2, Register.CONFIG3, Register.CH1SET, Register.CH2SET)
+"""Not all of them hold reset values in any set-up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +198,13 @@ class Ads1299:
         self._command_all(Opcode.SDATAC)
         return self._compare()
 
+    def inspect(self) -> str | None:
+        """Stops conversions, then compares all registers: None where they are as written, else what was found."""
+        self.stop()
+        dumps = self._dumps()
+        differences = self._differences(dumps)
+        return _told(differences, dumps) + self._meaning(dumps) if differences else None
+
     def prepare_start(self) -> None:
         """Turns continuous reading on and forgets old edges; then follows the start sequence."""
         self._command_all(Opcode.RDATAC)
@@ -282,10 +299,22 @@ class Ads1299:
         self._board.sleep_ns(WAKEUP_NS + POWER_ON_NS)
 
     def _compare(self) -> RegisterReport:
+        dumps = self._dumps()
+        if differences := self._differences(dumps):
+            raise ReadBackError(_told(differences, dumps))
+        report = RegisterReport(tuple(dumps))
+        if report.unverified:
+            log.info("daisy chain: the registers of chips %s cannot be read back", report.unverified)
+        return report
+
+    def _dumps(self) -> list[bytes | None]:
         dumps: list[bytes | None] = [None] * len(self._registers)
         for cs in self._buses():
             dumps[cs] = self._read_all(cs)
-        differences = [
+        return dumps
+
+    def _differences(self, dumps: Sequence[bytes | None]) -> list[str]:
+        return [
             f"{self._name(chip)}: {register.name} ({register:02X}h): wrote {wrote[register]:02X}h, "
             f"read {dump[register]:02X}h"
             for chip, (wrote, dump) in enumerate(zip(self._registers, dumps, strict=True))
@@ -293,12 +322,17 @@ class Ads1299:
             for register in Register
             if (wrote[register] ^ dump[register]) & compared_bits(register, wrote[register])
         ]
-        if differences:
-            raise ReadBackError(_told(differences, (dump for dump in dumps if dump is not None)))
-        report = RegisterReport(tuple(dumps))
-        if report.unverified:
-            log.info("daisy chain: the registers of chips %s cannot be read back", report.unverified)
-        return report
+
+    def _meaning(self, dumps: Sequence[bytes | None]) -> str:
+        """Why registers that were as written are so no more."""
+        for dump, model in zip(dumps, self._config.chips, strict=True):
+            if dump is None or not any(dump):
+                continue
+            if dump[Register.ID] & VARIANT_MASK != VARIANT_IDS[model]:
+                return f" ({explain_id(dump[Register.ID], model)})"
+            if all(dump[register] == RESET_VALUES[register] for register in RESET_REGISTERS):
+                return " (reset values: the chip lost its supply or was reset)"
+        return ""
 
     def _read_all(self, cs: int) -> bytes:
         registers = self._read(cs, Register.ID, N_REGISTERS)
@@ -343,10 +377,10 @@ def explain_id(value: int, model: str) -> str:
     return "check wiring, supplies and clock; the chip may still be in reset"
 
 
-def _told(differences: list[str], dumps: Iterable[bytes]) -> str:
+def _told(differences: list[str], dumps: Iterable[bytes | None]) -> str:
     text = "; ".join(differences[:MAX_NAMED_DIFFERENCES])
     if len(differences) > MAX_NAMED_DIFFERENCES:
         text += f"; and {len(differences) - MAX_NAMED_DIFFERENCES} more"
-    if any(not any(dump) for dump in dumps):
+    if any(not any(dump) for dump in dumps if dump is not None):
         text += " (all zeros: the chip is unpowered, without clock, or not connected)"
     return text

@@ -52,6 +52,10 @@ class Board:
         self._pointer = pointer
         self._keep = keep
         self._real_sclk_hz = real_sclk_hz
+        self.name = str(ffi.string(pointer.ops.name).decode("ascii", "replace"))
+        """Which implementation this is, for messages; nothing may depend on it."""
+        self.virtual_clock = bool(pointer.virtual_clock)
+        """Whether time is the emulated chip's and runs as fast as its readers."""
 
     @property
     def pointer(self) -> Any:
@@ -63,16 +67,6 @@ class Board:
     @property
     def closed(self) -> bool:
         return self._pointer is None
-
-    @property
-    def name(self) -> str:
-        """Which implementation this is, for messages; nothing may depend on it."""
-        return str(ffi.string(self.pointer.ops.name).decode("ascii", "replace"))
-
-    @property
-    def virtual_clock(self) -> bool:
-        """Whether time is the emulated chip's and runs as fast as its readers."""
-        return bool(self.pointer.virtual_clock)
 
     def real_sclk_hz(self, requested_hz: int) -> int:
         """SCLK of a transfer with this speed; never above it."""

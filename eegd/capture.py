@@ -97,6 +97,8 @@ def capture_counters(counters: Counters, prefix: str = "") -> list[Counter]:
 class CaptureStats:
     state: str
     error: str | None
+    errno: int
+    """Of the error; 0 without."""
     tid: int
     sender_tid: int | None
     priority_error: str | None
@@ -252,6 +254,7 @@ class Capture:
         return CaptureStats(
             state=STATES[raw.state],
             error=os.strerror(-raw.error) if raw.error else None,
+            errno=-raw.error,
             tid=raw.tid,
             sender_tid=raw.sender_tid or None,
             priority_error=os.strerror(-raw.priority_error) if raw.priority_error else None,

@@ -13,6 +13,7 @@ __all__ = [
     "GAIN_CODES",
     "N_REGISTERS",
     "RATE_CODES",
+    "RESET_VALUES",
     "VARIANT_IDS",
     "VARIANT_MASK",
     "Register",
@@ -89,6 +90,16 @@ CONFIG4_COMPARATORS_ON = 0x02
 
 SENSE_REGISTERS = (Register.BIAS_SENSP, Register.BIAS_SENSN, Register.LOFF_SENSP, Register.LOFF_SENSN)
 MISSING_CHANNEL_REGISTERS = (*SENSE_REGISTERS, Register.LOFF_FLIP)
+
+
+RESET_VALUES = {
+    Register.CONFIG1: 0x96,
+    Register.CONFIG2: 0xC0,
+    Register.CONFIG3: 0x60,
+    **dict.fromkeys((Register(address) for address in range(Register.CH1SET, Register.CH8SET + 1)), 0x61),
+    Register.GPIO: 0x0F,
+}
+"""What is not 00h after a reset, ID aside (SBAS499C table 11)."""
 
 
 def compared_bits(register: Register, wrote: int) -> int:

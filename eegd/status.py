@@ -123,6 +123,8 @@ def _acquisition_report(acquisition: Acquisition, counters: Mapping[str, int]) -
             label.removeprefix("bad."): value for label, value in counted.items() if label.startswith("bad.")
         },
         "without_data_ns": acquisition.without_data_ns,
+        "recovery": acquisition.recovery.report(),
+        "channels": acquisition.channel_report(),
         "stream": _stream_report(acquisition.server, captured),
         "events": acquisition.ring.stats(),
         "threads": threads,

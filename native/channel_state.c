@@ -9,7 +9,7 @@
 #define RAILED_STILL SHARE(85)
 #define NEAR_RAIL SHARE(75)
 #define NEAR_RAIL_STILL SHARE(70)
-#define INTERRUPTION 5 /* of the hold */
+#define INTERRUPTION 16 /* of the hold: 31 ms of half a second */
 
 /* One sample's levels, a bit for each channel. */
 struct levels {

@@ -7,8 +7,8 @@
  * A state enters after its condition held for `hold` samples and leaves after
  * it was clear for as long, with different levels for the two ways, so that a
  * loose electrode is two events and no flood. On the way in, interruptions of a
- * fifth of the hold do not count: an open input swings from rail to rail with
- * the mains. Samples that were lost say nothing: the condition is taken to have
+ * 16th of the hold do not count: an open input swings from rail to rail with the
+ * mains. Samples that were lost say nothing: the condition is taken to have
  * gone on as it was.
  *
  *   railed     at or beyond 90 % of full scale; leaves below 85 %

@@ -155,6 +155,11 @@ def _add_stream_rows(grid: Table, status: Mapping[str, Any]) -> None:
     gap = status["without_data_ns"] / 1e9
     without = f", {duration(gap)} without data between them" if status["epochs"] > 1 else ""
     grid.add_row("epochs", f"{status['epochs']}{without}")
+    if status["recovery"]["recovering"]:
+        grid.add_row("recovering", Text(str(status["recovery"]["text"]), style=ALARM))
+    if status["channels"]:
+        named = "; ".join(f"{label} {' and '.join(states)}" for label, states in status["channels"].items())
+        grid.add_row("channels", Text(named, style=WARNING))
     if stream.get("held_up_by"):
         grid.add_row("held up by", Text(str(stream["held_up_by"]), style=WARNING))
 

@@ -84,7 +84,7 @@ static void test_what_comes_and_goes_within_the_hold_is_told_never(void)
     prepare();
     for (int i = 0; i < 1000; i++) {
         take(HOLD - 1, -FULL, 0x1000);
-        take(HOLD / 5 + 1, 7, 0);
+        take(HOLD / 16 + 1, 7, 0);
     }
     CHECK_EQ(n_changes, 0);
 }

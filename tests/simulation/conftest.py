@@ -31,17 +31,22 @@ STOP_S = 30.0
 RETRY_S = 0.01
 SUMMARY = re.compile(r"^[\d ]+ samples, \d+ lost.*$", re.MULTILINE)
 
-# The command itself, on a board (of several: the first) whose faults are set before anything happens on it.
+# The command itself, on a board (of several: the first) whose faults are set before anything happens on it. One that
+# hung up stays away.
 WITH_FAULTS = """
 import json, sys
 import eegd.acquisition
 from eegd._native import ffi, lib
 from eegd.cli.eegd import main
+from eegd.errors import BoardError
+opened = []
 open_board, faults = eegd.acquisition.open_board, json.loads(sys.argv[1])
 def open_with_faults(config):
+    if opened and any(fault["kind"] == "HANG_UP" for fault in faults):
+        raise BoardError("/dev/spidev0.0: No such file or directory")
+    opened.append(True)
     board = open_board(config)
-    while faults:
-        fault = faults.pop(0)
+    for fault in map(dict, faults if len(opened) == 1 else ()):
         kind = getattr(lib, "EEGD_FAULT_" + fault.pop("kind"))
         assert lib.eegd_board_sim_fault(board.pointer, ffi.new("struct eegd_fault *", {"kind": kind, **fault})) == 0
     return board
