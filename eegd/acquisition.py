@@ -182,7 +182,7 @@ class Acquisition:
         )
         self._began_s = time.monotonic()
         first_ns = await self._first_drdy_ns() if self._last_drdy_ns else 0
-        gap_ns = first_ns - self._last_drdy_ns if first_ns else 0
+        gap_ns = max(0, first_ns - self._last_drdy_ns) if first_ns else 0
         self.n_epochs += 1  # together with what it cost: whoever sees the one sees the other
         self.without_data_ns += gap_ns
         self.events.post(

@@ -6,10 +6,15 @@
 
 #define FAR_FROM_ZERO 1000 /* codes; more than noise about an offset of nearly 0 */
 
+static uint32_t end_of_chip(const struct eegd_conversion_map *map, uint32_t chip)
+{
+    return chip + 1 < map->n_chips ? map->chip_offset[chip + 1] : map->n_bytes;
+}
+
 /* The highest offsets of this chip's channels, highest first. */
 static void find_tail(const struct eegd_conversion_map *map, uint32_t chip, uint32_t *tail)
 {
-    uint32_t end = chip + 1 < map->n_chips ? map->chip_offset[chip + 1] : map->n_bytes;
+    uint32_t end = end_of_chip(map, chip);
     for (uint32_t n = 0; n < EEGD_TAIL; n++) {
         for (uint32_t channel = 0; channel < map->n_channels; channel++) {
             uint32_t offset = map->channel_offset[channel];
@@ -42,22 +47,33 @@ static int is_cut(const struct eegd_verdict *verdict, const uint8_t *bytes)
     return 0;
 }
 
-/* True when no channel moves although at least one of them is within its range: live inputs always have
- * noise. */
+/* Whether all channels of a chip are at the last code of either end, or it has none. */
+static int is_clipped(const struct eegd_conversion_map *map, const uint8_t *bytes, uint32_t begin,
+                      uint32_t end)
+{
+    for (uint32_t channel = 0; channel < map->n_channels; channel++) {
+        uint32_t offset = map->channel_offset[channel];
+        int32_t code = eegd_code_from_bytes(bytes + offset);
+        if (offset > begin && offset < end && code != 0x7FFFFF && code != -0x800000)
+            return 0;
+    }
+    return 1;
+}
+
+/* True when no channel of some chip moves although at least one of them is within its range: live inputs
+ * always have noise. */
 static int is_frozen(struct eegd_verdict *verdict, const uint8_t *bytes)
 {
     const struct eegd_conversion_map *map = &verdict->config->map;
-    if (!verdict->config->frozen_run || memcmp(bytes, verdict->before, map->n_bytes) != 0) {
-        verdict->equal_run = 0;
-        return 0;
+    int frozen = 0;
+    for (uint32_t chip = 0; chip < map->n_chips && verdict->config->frozen_run; chip++) {
+        uint32_t begin = map->chip_offset[chip], end = end_of_chip(map, chip);
+        int equal = memcmp(bytes + begin, verdict->before + begin, end - begin) == 0;
+        verdict->equal_run[chip] =
+            equal && !is_clipped(map, bytes, begin, end) ? verdict->equal_run[chip] + 1 : 0;
+        frozen |= equal && verdict->equal_run[chip] + 1 >= verdict->config->frozen_run;
     }
-    int clipped = 1;
-    for (uint32_t channel = 0; channel < map->n_channels && clipped; channel++) {
-        int32_t code = eegd_code_from_bytes(bytes + map->channel_offset[channel]);
-        clipped = code == 0x7FFFFF || code == -0x800000;
-    }
-    verdict->equal_run = clipped ? 0 : verdict->equal_run + 1;
-    return verdict->equal_run + 1 >= verdict->config->frozen_run;
+    return frozen;
 }
 
 static int cause_of_bad(struct eegd_verdict *verdict, const uint8_t *bytes)

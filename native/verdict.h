@@ -2,7 +2,8 @@
 /*
  * Verdict: whether a conversion that was read in time can be true, by its own
  * bytes and those of the one before. Status, marker, all 00 and all FF are one
- * conversion's own; frozen is a run of equal ones. Cut off: the last four
+ * conversion's own; frozen is a run of equal ones
+ * of any chip. Cut off: the last four
  * channels of a chip are exactly 0 where all of them were far from it in the
  * conversion before, as when a chip resets in the midst of the read.
  *
@@ -17,7 +18,7 @@
 
 struct eegd_verdict {
     const struct eegd_capture_config *config;
-    uint32_t equal_run;                        /* conversions equal to the one before */
+    uint32_t equal_run[4];                     /* per chip: conversions equal to the one before */
     uint8_t before[EEGD_MAX_CONVERSION_BYTES]; /* the last one that was looked at */
     uint32_t tail[4][EEGD_TAIL];               /* per chip: where its last channels' codes are; 0: too few */
 };

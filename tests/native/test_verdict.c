@@ -61,7 +61,9 @@ static void test_equal_conversions_are_frozen_from_the_nth_on_unless_every_chann
         CHECK_EQ(eegd_verdict_take(&verdict, bytes), -1);
     for (int i = 0; i < 3; i++)
         CHECK_EQ(eegd_verdict_take(&verdict, bytes), EEGD_COUNT_FROZEN);
-    set_code(1, 7, 1);
+    set_code(1, 7, 1); /* one chip moves again, the other still does not */
+    CHECK_EQ(eegd_verdict_take(&verdict, bytes), EEGD_COUNT_FROZEN);
+    set_all(6000);
     CHECK_EQ(eegd_verdict_take(&verdict, bytes), -1);
     for (uint32_t i = 0; i < 16; i++)
         set_code(i / 8, i % 8, i % 2 ? 0x7FFFFF : -0x800000);

@@ -457,7 +457,9 @@ def test_a_board_that_is_gone_for_good_is_tried_again_and_the_daemon_can_still_b
         ended.start()
         log = process.wait_for_log("(attempt 3)")
         assert "board error (No such device)" in log
-        assert client.info.rate_sps == 250  # it answers meanwhile
+        recovery = client.ask("status")["status"]["recovery"]
+        assert recovery["recovering"] and recovery["attempts"] >= 3 and recovery["recoveries"] == 0
+        assert "/dev/spidev0.0: No such file or directory, since" in recovery["text"]
         with pytest.raises(EegdError, match="try again in a moment"):
             client.ask("board", settings={"rate": "500"})
         code, summary = process.stop()

@@ -133,7 +133,6 @@ def test_a_closed_board_refuses_everything_and_closes_once(recorder: Recorder) -
         board.drain,
         board.wake,
         lambda: board.pointer,
-        lambda: board.virtual_clock,
     ):
         with pytest.raises(BoardError, match="closed"):
             use()
