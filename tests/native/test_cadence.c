@@ -252,8 +252,62 @@ static void test_random_trouble_is_always_made_good(void)
     }
 }
 
+/* As on a computer: every stamp 7 … 20 us late, of 1000 edges one lost by the queue, and ten merged with the
+ * next, which is then up to 30 us later still. The lower edge of the stamps is 7 us late, which no loop can
+ * see. */
+static void test_times_and_rate_are_true_on_stamps_as_of_a_computer(void)
+{
+    static const double steady_rates[] = {250, 1000, 4000};
+    for (int k = 0; k < 3; k++) {
+        double rate = steady_rates[k], worst_ns = 0, worst_ppm = 0;
+        start(rate);
+        line.period_ns /= 1 + 123.4e-6;
+        eegd_cadence_start(&line.cadence, 0);
+        for (uint64_t i = 0, last = (uint64_t)(90 * rate); i < last; i++) {
+            double dice = i && i < last - 1 ? roll() : 1, late_ns = 7000 + 13000 * roll();
+            uint64_t n = 1;
+            if (dice < 0.001) {
+                line.seq++;
+                n = 2;
+            } else if (dice < 0.011) {
+                late_ns += 30000 * roll();
+                n = 2;
+            }
+            i += n - 1;
+            if (i == n - 1)
+                n--; /* the first edge is number 0 */
+            edge(n, late_ns);
+            double off_ns = (double)(line.cadence.clock.time_base_ns - true_ns(line.position)) +
+                            line.cadence.clock.time_offset_ns - 7000;
+            if (i > 60 * rate) {
+                worst_ns = fmax(worst_ns, fabs(off_ns));
+                worst_ppm = fmax(worst_ppm, fabs(eegd_clock_ppm(&line.cadence.clock) - 123.4));
+            }
+        }
+        printf("     %5.0f SPS, 60 … 90 s: times within %.2f us, rate within %.2f ppm\n", rate,
+               worst_ns / 1e3, worst_ppm);
+        CHECK(worst_ns < 5000);
+        CHECK(worst_ppm < 1);
+        CHECK_EQ(line.index, line.position + 1);
+        CHECK_EQ(line.n_extra, 0);
+        CHECK_EQ(line.n_relocked, 0);
+    }
+}
+
+static void test_edges_missed_before_the_first_one_that_came_are_counted_from_the_start(void)
+{
+    struct eegd_edge late = {.drdy_ns = UPTIME_NS, .seq = 45};
+    start(250);
+    eegd_cadence_start(&line.cadence, 40);
+    CHECK_EQ(eegd_cadence_take(&line.cadence, &late).n_periods, 5);
+    start(250);
+    CHECK_EQ(eegd_cadence_take(&line.cadence, &late).n_periods, 1); /* without a start it is the first */
+}
+
 int main(void)
 {
+    RUN(test_times_and_rate_are_true_on_stamps_as_of_a_computer);
+    RUN(test_edges_missed_before_the_first_one_that_came_are_counted_from_the_start);
     RUN(test_a_late_stamp_is_no_loss_at_any_rate);
     RUN(test_stamps_20_to_50_us_late_at_16000_sps_leave_the_index_right_from_the_start_on);
     RUN(test_edges_that_never_came_are_counted_though_the_sequence_has_no_gap);
