@@ -229,6 +229,11 @@ class Frame:
         return self._labels_of(self._native.descriptor.railed)
 
     @property
+    def flat(self) -> tuple[str, ...]:
+        """Labels of channels that gave the very same code while others moved."""
+        return self._labels_of(self._native.descriptor.flat)
+
+    @property
     def lead_off(self) -> tuple[str, ...]:
         """Labels of channels whose electrode the chip reports as off."""
         return self._labels_of(self._native.descriptor.lead_off)

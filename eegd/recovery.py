@@ -136,6 +136,7 @@ class Recovery:
             return await asyncio.shield(work)
         except asyncio.CancelledError:
             await asyncio.wait([work])  # until then the board is the thread's
+            work.exception()  # nobody else will look at it
             raise
 
     def _bring_up(self, config: Config, inspect: bool, board_is_lost: bool) -> str:
