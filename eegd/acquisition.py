@@ -23,6 +23,7 @@ from eegd.capture import (
     Capture,
     CaptureStats,
     EventRing,
+    NativeEvent,
     capture_counters,
     sender_slabs,
     wants_sender,
@@ -34,6 +35,7 @@ from eegd.errors import BoardError, ConfigError, EegdError
 from eegd.events import EventPublisher
 from eegd.frame import FLAGS
 from eegd.linux import open_linux_board
+from eegd.loss_events import LossEvents
 from eegd.memory import priority_refused
 from eegd.outlet import Outlet, slabs_in_budget
 from eegd.reader import Reader
@@ -123,6 +125,7 @@ class Acquisition:
         self._closed = False
         self.recovery = Recovery(self, open_board)
         self.channel_states = ChannelStates()
+        self._losses = LossEvents(self._post_loss)
         self.board = open_board(config)
         try:
             self.driver = Ads1299(self.board, config.board, config.montage)
@@ -239,6 +242,7 @@ class Acquisition:
             end = stats.sample_index
             self._last_drdy_ns = stats.last_drdy_ns or self._last_drdy_ns
             self._drain_events()  # while its channels are still those of this configuration
+            self._losses.tell(time.monotonic(), all_of_them=True)
             self.channel_states.note(self.config.montage, stats.states)
             self.capture.free()
             self.capture = None
@@ -317,20 +321,21 @@ class Acquisition:
     def _drain_events(self) -> None:
         self._told.set()
         for event in self.ring.take():
-            facts: dict[str, Any] = {"n": event.n}
-            label = f"{event.n} sample(s) lost: {event.kind}" if event.kind in LOSSES else event.kind
-            if event.kind == "channel state":
+            if event.kind in LOSSES:
+                self._losses.take(event, time.monotonic())
+            elif event.kind == "channel state":
                 label, facts = ChannelStates.told(self.config.montage, event)
+                self._post(event, label, facts)
                 log.info("%s", label)
-            self.events.post(
-                event.kind,
-                label,
-                value=event.value,
-                sample_index=event.sample_index,
-                time_ns=event.time_ns,
-                source=self.stream,
-                **facts,
-            )
+            else:
+                self._post(event, event.kind, {"n": event.n})
+
+    def _post_loss(self, event: NativeEvent) -> None:
+        self._post(event, f"{event.n} sample(s) lost: {event.kind}", {"n": event.n})
+
+    def _post(self, event: NativeEvent, label: str, facts: Mapping[str, Any]) -> None:
+        at = {"sample_index": event.sample_index, "time_ns": event.time_ns}
+        self.events.post(event.kind, label, value=event.value, source=self.stream, **at, **facts)
 
     async def look(self, within_s: float) -> str | None:
         """Waits until the capture thread has something to tell, or a while; then as `failure`."""
@@ -338,6 +343,7 @@ class Acquisition:
             async with asyncio.timeout(within_s):  # wait_for of Python 3.11 may swallow a cancellation
                 await self._told.wait()
         self._told.clear()
+        self._losses.tell(time.monotonic())
         return self._failure()
 
     def _failure(self) -> str | None:

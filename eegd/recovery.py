@@ -44,6 +44,7 @@ class Owner(Protocol):
     board: Board
     driver: Ads1299
     events: EventPublisher
+    stream: str
     closing: bool
 
 
@@ -171,5 +172,5 @@ class Recovery:
         self._tell("recovery", label, self.n_attempts, seconds=seconds, n_attempts=n_attempts)
 
     def _tell(self, kind: str, label: str, attempt: int, **facts: Any) -> None:
-        self._owner.events.post(kind, label, value=attempt, recovered="seconds" in facts, **facts)
+        self._owner.events.post(kind, label, value=attempt, source=self._owner.stream, recovered="seconds" in facts, **facts)
         log.warning("%s (attempt %d)", label, attempt)

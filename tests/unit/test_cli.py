@@ -47,6 +47,8 @@ STATUS: dict[str, Any] = {
     "losses": {"missed": 0, "bad": 2, "late": 0, "overrun": 0},
     "bad_by_cause": {"status": 2, "all_00": 0},
     "without_data_ns": 80_000_000,
+    "recovery": {"recovering": False, "text": "", "attempts": 0, "since_s": None, "recoveries": 1},
+    "channels": {"Oz": ["railed"], "C3": ["flat", "electrode off"]},
     "stream": {
         "state": "running",
         "frames": 1_350_000,
@@ -262,6 +264,7 @@ def test_status_says_rate_losses_pool_readers_and_warnings() -> None:
         "5 400 000, 2 lost: missed 0, bad 2, late 0, overrun 0",
         "bad conversions by cause: status 2",
         "2, 80 ms without data between them",
+        "Oz railed; C3 flat and electrode off",
         "49 998",
         "32.0 MB",
         "3 · 12 ms",
@@ -269,6 +272,13 @@ def test_status_says_rate_losses_pool_readers_and_warnings() -> None:
         "bandpower: division by zero",
     ):
         assert words in text
+
+
+def test_status_says_how_far_a_recovery_is() -> None:
+    words = "stalled: attempt 3, chip 1 is no ADS1299: ID read FFh, since 12 s"
+    recovery = {"recovering": True, "text": words, "attempts": 3, "since_s": 12.1, "recoveries": 0}
+    assert words in render(status_view({**STATUS, "recovery": recovery}), 120)
+    assert "recovering" not in render(status_view(STATUS), 120)
 
 
 def test_status_between_two_epochs_has_no_pool_and_no_readers() -> None:
