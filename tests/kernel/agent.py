@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Runs in the guest, as a service: waits for one line on the second serial port, runs that script, ends QEMU.
 
-The line is "NAME ARGUMENT …"; the script is tests/kernel/guest/NAME.py on the second disk, a tar file without a
-file system.
+The line is "NAME ARGUMENT …"; the script is tests/kernel/guest/NAME.py on the second disk, a bare tar file.
 Before it says that it is ready it reads all files that a script may need: while the guest waits for its disk its
 clock races. It waits in a busy loop for the same reason.
 """

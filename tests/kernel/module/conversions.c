@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * What the emulated chips convert: the check pattern (pattern.h) or, once
- * somebody has written to /dev/eegd_chip, those frames, byte for byte, status
- * words included, as many as were written; then the chips cease.
+ * What the emulated chips convert: the check pattern (pattern.h) until somebody
+ * writes to /dev/eegd_chip; from the next conversion on those frames, byte for
+ * byte, status words included, as many as were written; then the chips cease.
  */
 #include <linux/miscdevice.h>
 #include <linux/module.h>
@@ -55,7 +55,7 @@ int emulator_convert(void *context, uint64_t tick, struct eegd_chip_inputs *inpu
     static const int64_t zeros[8];
     struct slot *slot = context;
     struct emulator *emulator = slot->emulator;
-    u64 written = smp_load_acquire(&emulator->written), index;
+    u64 index;
     u32 own = slot - emulator->slots, bytes = slot->chip.frame_bytes;
 
     note_run(emulator);
@@ -66,12 +66,13 @@ int emulator_convert(void *context, uint64_t tick, struct eegd_chip_inputs *inpu
     inputs->codes = NULL;
     inputs->frame = NULL;
     inputs->frame_bytes = 0;
-    if (written == 0) {
+    if (index < emulator->frames_first) {
         pattern(emulator, slot, index);
         inputs->codes = slot->codes;
         return 1;
     }
-    if (index >= written)
+    index -= emulator->frames_first;
+    if (index >= emulator->written)
         return 0;
     inputs->frame = emulator->frames + (index % emulator->capacity) * emulator->frame_bytes + own * bytes;
     inputs->frame_bytes = bytes;
@@ -80,29 +81,49 @@ int emulator_convert(void *context, uint64_t tick, struct eegd_chip_inputs *inpu
 
 /* ---- /dev/eegd_chip ---- */
 
+/* Frames that are still to be converted. */
+static u64 waiting(const struct emulator *emulator)
+{
+    u64 first = READ_ONCE(emulator->frames_first), samples = READ_ONCE(emulator->samples);
+
+    return samples > first ? emulator->written - min(emulator->written, samples - first) : emulator->written;
+}
+
+static void publish(struct emulator *emulator, u64 written)
+{
+    unsigned long flags;
+
+    raw_spin_lock_irqsave(&emulator->lock, flags);
+    if (emulator->frames_first == EMULATOR_NEVER) {
+        emulator_catch_up(emulator);
+        emulator->frames_first = emulator->samples;
+    }
+    emulator->written = written;
+    raw_spin_unlock_irqrestore(&emulator->lock, flags);
+}
+
 /* Takes whole frames; ENOSPC when there is no room for one. */
 static ssize_t write_frames(struct file *file, const char __user *from, size_t size, loff_t *offset)
 {
     struct emulator *emulator = device_emulator;
-    size_t n = size / emulator->frame_bytes, done;
-    u64 written;
+    size_t bytes = emulator->frame_bytes, n = size / bytes, done;
 
-    if (size == 0 || size % emulator->frame_bytes)
+    if (size == 0 || size % bytes)
         return -EINVAL;
     mutex_lock(&writers);
-    written = emulator->written;
-    n = min_t(u64, n, emulator->capacity - (written - min(written, READ_ONCE(emulator->samples))));
+    n = min_t(u64, n, emulator->capacity - waiting(emulator));
     for (done = 0; done < n; done++) {
-        u8 *to = emulator->frames + ((written + done) % emulator->capacity) * emulator->frame_bytes;
+        u8 *to = emulator->frames + ((emulator->written + done) % emulator->capacity) * bytes;
 
-        if (copy_from_user(to, from + done * emulator->frame_bytes, emulator->frame_bytes))
+        if (copy_from_user(to, from + done * bytes, bytes))
             break;
     }
-    smp_store_release(&emulator->written, written + done); /* pairs with emulator_convert */
+    if (done > 0)
+        publish(emulator, emulator->written + done);
     mutex_unlock(&writers);
     if (done == 0)
         return n ? -EFAULT : -ENOSPC;
-    return done * emulator->frame_bytes;
+    return done * bytes;
 }
 
 static const struct file_operations operations = {
@@ -123,6 +144,7 @@ int emulator_conversions_init(struct emulator *emulator)
     emulator->frames = vzalloc((unsigned long)emulator->capacity * emulator->frame_bytes);
     if (!emulator->frames)
         return -ENOMEM;
+    emulator->frames_first = EMULATOR_NEVER;
     device_emulator = emulator;
     error = misc_register(&device);
     if (error)

@@ -100,10 +100,10 @@ struct emulator {
     u64 late_ns[EMULATOR_LATE]; /* held-back edges of chip 0; EMULATOR_NEVER: free */
     u32 merged;                 /* edges that wait for the next one */
 
-    /* Conversions. frames: written by one writer at a time, up to `written` (release). */
+    /* Conversions. Those from frames_first on are in `frames`, a ring, as far as `written`. */
     u8 *frames;
     u32 frame_bytes, capacity;
-    u64 written, samples, run_first, starts_seen;
+    u64 written, frames_first, samples, run_first, starts_seen;
     u32 lead_in;
 
     struct fault faults[EMULATOR_FAULTS];

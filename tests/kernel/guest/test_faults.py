@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: MIT
+"""Faults of edges, bytes, transfers and chips: each is counted by its cause, none delivers a wrong sample, and eegd is
+back by itself."""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import dataclass
+
+import eegd
+from eegd.stream import Stream
+from tests.kernel.guest.eegd_kit import Checker, Eegd
+from tests.kernel.guest.kit import expect, fault, row, status
+
+RATE = 250
+AFTER = 2 * RATE
+"""Samples that must be good after a fault before the next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    name: str
+    fault: str
+    lost: int | None = None
+    """Samples that eegd must count as lost; None where a new epoch begins instead."""
+    cause: str = ""
+    """The counter that must move by that number."""
+
+
+CASES = (
+    Case("edge missed", "missed at=50", 1, "missed"),
+    Case("every 20th edge missed", "missed at=50 period=20", None, "missed"),
+    Case("edge 1 ms late", "delayed at=50 value=1000000", 0),
+    Case("edge 5 ms late", "delayed at=50 value=5000000", None, "missed"),
+    Case("edge doubled after 300 µs", "doubled at=50 value=300000", 0),
+    Case("two edges merged", "merged at=50", 1, "missed"),
+    Case("bytes all 00", "zeros at=50 count=3", 3, "all_00"),
+    Case("bytes all FF", "ones at=50 count=3", 3, "all_ff"),
+    Case("slip of a bit", "bit_slip at=50 count=2", 2, "status"),
+    Case("slip of a byte", "byte_slip at=50 value=1", 1, "status"),
+    Case("MISO stuck at 55h", "stuck at=50 count=3 value=0x55", 3, "status"),
+    Case("SPI mode 0", "mode at=50 count=3", 3, "status"),
+    Case("ioctl ETIMEDOUT", f"ioctl at=50 value={errno.ETIMEDOUT}", 1, "spi_error"),
+    Case("read 5 ms late", "slow at=50 value=5000000", None, "late"),
+    Case("bytes all 00 for 80 conversions", "zeros at=50 count=80"),
+    Case("DRDY stopped", "stopped at=50"),
+    Case("brown-out", "brown_out at=50"),
+    Case("unplugged for 2 s", "unplugged at=50 count=500"),
+)
+
+
+def counted(client: eegd.Client) -> dict[str, int]:
+    report = client.ask("status")
+    return {**report["losses"], **report["bad_by_cause"], "epochs": report["epochs"]}
+
+
+def settle(stream: Stream, checker: Checker, samples: int) -> int:
+    """Reads until so many samples came without a loss; the longest time between two frames in ns."""
+    good, longest = 0, 0
+    while good < samples:
+        frame = stream.take()
+        before = checker.drdy_ns
+        checker.take(frame)
+        good = 0 if frame.lost_before or "first" in frame.flag_names else good + frame.n_samples
+        longest = max(longest, frame.drdy_ns - before)
+    return longest
+
+
+def try_fault(case: Case, client: eegd.Client, stream: Stream) -> None:
+    checker = Checker()
+    checker.take(stream.take())
+    before, hardware_before = counted(client), status()
+    fault(case.fault)
+    longest = settle(stream, checker, 60)
+    if "period" in case.fault:
+        longest = max(longest, settle_some(stream, checker))
+        fault("clear")
+    longest = max(longest, settle(stream, checker, AFTER))
+    fault("clear")
+    after, hardware = counted(client), status()
+    delta = {name: after[name] - before[name] for name in after if after[name] != before[name]}
+    kind = f"injected_{case.fault.split()[0]}"
+    row(
+        fault=case.name,
+        injected=hardware[kind] - hardware_before[kind],
+        counted=", ".join(f"{name} {n}" for name, n in delta.items()) or "-",
+        lost=checker.lost,
+        wrong=checker.wrong,
+        unexplained=checker.unexplained,
+        back_after_ms=round(longest / 1e6, 1),
+    )
+    expect(hardware[kind] > hardware_before[kind], f"{case.name}: was not injected")
+    expect(checker.wrong == 0, f"{case.name}: {checker.wrong} wrong samples were delivered")
+    expect(checker.unexplained == 0, f"{case.name}: {checker.unexplained} samples unexplained")
+    if case.lost is not None:
+        expect(checker.lost == case.lost, f"{case.name}: {checker.lost} lost, not {case.lost}")
+    if case.lost and case.cause:
+        expect(delta.get(case.cause) == case.lost, f"{case.name}: counted {delta}, wanted {case.cause}")
+
+
+def settle_some(stream: Stream, checker: Checker) -> int:
+    longest = 0
+    for _ in range(300):
+        before = checker.drdy_ns
+        checker.take(stream.take())
+        longest = max(longest, checker.drdy_ns - before)
+    return longest
+
+
+def main() -> None:
+    with Eegd(RATE, stream="frame_samples = 1") as daemon, daemon.reader() as (client, stream):
+        settle(stream, Checker(), AFTER)
+        for case in CASES:
+            try_fault(case, client, stream)
+
+
+if __name__ == "__main__":
+    main()
