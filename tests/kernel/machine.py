@@ -31,7 +31,8 @@ __all__ = ["Outcome", "prepare", "run_script"]
 JOB_BYTES = 64 << 20
 SNAPSHOT = "ready"
 BOOT_SECONDS = 600
-COMMAND_LINE = "console=ttyS0 quiet panic=-1 systemd.show_status=0"
+# preempt=full: as the Raspberry Pi's kernel is built.
+COMMAND_LINE = "console=ttyS0 quiet panic=-1 systemd.show_status=0 preempt=full"
 GUEST = Path(__file__).with_name("guest")
 
 
@@ -77,14 +78,15 @@ class Outcome:
 def prepare() -> Machine:
     """Makes what is missing: kernel, module, disk, snapshot."""
     BUILD.mkdir(parents=True, exist_ok=True)
-    linux = kernel()
-    machine = Machine(linux.image, initial_ram_disk(linux), guest_disk(linux), build_module(linux))
-    key = snapshot_key(machine)
-    mark = BUILD / "snapshot.key"
-    if not (mark.exists() and mark.read_text(encoding="utf-8") == key):
-        mark.unlink(missing_ok=True)
-        take_snapshot(machine)
-        mark.write_text(key, encoding="utf-8")
+    with only_one():
+        linux = kernel()
+        machine = Machine(linux.image, initial_ram_disk(linux), guest_disk(linux), build_module(linux))
+        key = snapshot_key(machine)
+        mark = BUILD / "snapshot.key"
+        if not (mark.exists() and mark.read_text(encoding="utf-8") == key):
+            mark.unlink(missing_ok=True)
+            take_snapshot(machine)
+            mark.write_text(key, encoding="utf-8")
     return machine
 
 
@@ -160,7 +162,7 @@ def project_files(machine: Machine) -> dict[str, Path | bytes]:
 
 @contextlib.contextmanager
 def only_one() -> Iterator[None]:
-    """The disk serves one machine at a time; another run waits here."""
+    """The disk serves one machine at a time, and is made once; another run waits here."""
     with (BUILD / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -7,6 +7,7 @@ usage: python -m tests.kernel.run [NAME …] [-- ARGUMENT …]      (no NAME: al
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -63,13 +64,18 @@ def print_outcome(name: str, outcome: Outcome) -> bool:
     return good
 
 
-def job_files() -> dict[str, Path | bytes]:
-    """What scripts find beside themselves: the recording as the bytes of its frames, where it is there."""
-    if not RECORDING.exists():
-        return {}
-    frames = load_recording(RECORDING).frames
-    assert frames is not None
-    return {"recording.bin": frames.tobytes()}
+def job_files(script: str | None) -> dict[str, Path | bytes]:
+    """What scripts find beside themselves: the recording as the bytes of its frames, and somebody else's program."""
+    files: dict[str, Path | bytes] = {}
+    if RECORDING.exists():
+        frames = load_recording(RECORDING).frames
+        assert frames is not None
+        files["recording.bin"] = frames.tobytes()
+    if script:
+        if not Path(script).is_file():
+            raise HostError(f"KERNEL_SCRIPT={script}: there is no such file")
+        files["foreign.py"] = Path(script)
+    return files
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -78,10 +84,10 @@ def main(arguments: Sequence[str]) -> int:
         names = scripts(arguments[:split])
         ensure_tools()
         machine = prepare()
+        files = job_files(os.environ.get("KERNEL_SCRIPT"))
     except HostError as error:
         print(f"kernel tests: {error}", file=sys.stderr)
         return 2
-    files = job_files()
     results = []
     for name in names:
         outcome = run_script(machine, name, tuple(arguments[split + 1 :]), files, LONG_LIMIT_S.get(name, LIMIT_S))

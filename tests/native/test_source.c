@@ -83,33 +83,6 @@ static void pattern_codes_are_24_bits_and_carry_their_checksum(void)
     eegd_source_free(source);
 }
 
-static void pattern_checksum_sees_every_single_wrong_bit(void)
-{
-    int32_t codes[7];
-
-    for (uint32_t c = 0; c < 7; c++)
-        codes[c] = eegd_pattern_code(77, c);
-    for (uint32_t c = 0; c < 7; c++)
-        for (int bit = 0; bit < 24; bit++) {
-            int32_t right = eegd_pattern_checksum(77, codes, 7);
-
-            codes[c] ^= 1 << bit;
-            CHECK(eegd_pattern_checksum(77, codes, 7) != right);
-            codes[c] ^= 1 << bit;
-        }
-}
-
-static void pattern_of_input_0_repeats_only_after_all_indices(void)
-{
-    uint8_t *seen = calloc(1 << 24, 1);
-    int repeats = 0;
-
-    for (uint64_t k = 0; k < 1 << 24; k++)
-        repeats += seen[eegd_pattern_code(k, 0) & 0xFFFFFF]++;
-    CHECK_EQ(repeats, 0);
-    free(seen);
-}
-
 static void frames_come_verbatim_and_end_or_begin_again(void)
 {
     uint8_t frames[3][27];
@@ -313,8 +286,6 @@ int main(void)
     RUN(sine_follows_time_on_the_pin_of_its_wiring);
     RUN(sine_keeps_its_phase_over_a_month);
     RUN(pattern_codes_are_24_bits_and_carry_their_checksum);
-    RUN(pattern_checksum_sees_every_single_wrong_bit);
-    RUN(pattern_of_input_0_repeats_only_after_all_indices);
     RUN(frames_come_verbatim_and_end_or_begin_again);
     RUN(recording_lays_microvolts_on_the_pins_in_nv);
     RUN(constructors_refuse_what_is_out_of_range);
