@@ -100,13 +100,13 @@ class Bench:
 
     @property
     def slow_sclk_hz(self) -> int:
-        """A clock that the worst wires bear, as far as the configured rate leaves time for it."""
-        return min(self.config.board.sclk_hz, max(SLOW_SCLK_HZ, int(SPARE * min_sclk_hz(self.config.board))))
+        """A clock that the worst wires bear, as far as the present rate leaves time for it."""
+        return min(self.config.board.sclk_hz, max(SLOW_SCLK_HZ, int(SPARE * min_sclk_hz(self._now))))
 
     def slow_down(self) -> None:
         """Reads at the slow clock from now on."""
         self._sclk_hz = self.slow_sclk_hz
-        self._now = self._set_up()
+        self._now = dataclasses.replace(self._now, sclk_hz=self._sclk_hz)
 
     def change(self, **changes: object) -> None:
         """Writes and reads back another set-up. ReadBackError, BoardError, ConfigError."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from eegd.client import Client, connect
-from eegd.doctor.probe import System
+from eegd.doctor.probe import Scheduling, System
 from eegd.errors import DaemonNotRunning, EegdError
 
 __all__ = ["Running", "find_running", "lock_holder"]
@@ -33,9 +33,18 @@ class Running:
     def pid(self) -> int:
         return int(self.status["pid"])
 
-    def capture_tid(self) -> int | None:
-        tid = self.status["threads"].get("capture_tid")
-        return int(tid) if tid else None
+    @property
+    def streams(self) -> list[dict[str, Any]]:
+        """The raw streams' reports: several where chips have clocks of their own."""
+        return list(self.status.get("streams") or [self.status])
+
+    def named(self, check: str, stream: dict[str, Any]) -> str:
+        """The check's name, with the stream's where there are several."""
+        return check if len(self.streams) == 1 else f"{check}, {stream['name']}"
+
+    def capture_thread(self, stream: dict[str, Any], system: System) -> Scheduling | None:
+        tid = stream["threads"].get("capture_tid")
+        return system.scheduling(self.pid, int(tid)) if tid else None
 
 
 def find_running(runtime_dir: str | None, system: System) -> Running | None:

@@ -26,65 +26,60 @@ RATE_PPM = 25_000
 def daemon(context: Context) -> Iterator[Result]:
     running = context.running
     assert running is not None
-    status = running.status
     where = running.unit or f"process {running.pid}"
-    state = status["stream"]["state"]
-    yield Result("daemon", Level.OK, f"{where}: {status['board']}, {state}")
+    for stream in running.streams:
+        found = f"{where}: {stream['board']}, {stream['stream']['state']}"
+        yield Result(running.named("daemon", stream), Level.OK, found)
 
 
 @check("losses", "service")
 def losses(context: Context) -> Iterator[Result]:
     assert context.running is not None
-    status = context.running.status
-    lost = {cause: n for cause, n in status["losses"].items() if n}
-    total, samples = sum(lost.values()), f"{status['samples']:,}".replace(",", " ")
-    if not total:
-        yield Result("losses", Level.OK, f"{samples} samples, 0 lost")
-        return
-    causes = ", ".join(f"{n} {cause}" for cause, n in lost.items())
-    worst = max(lost, key=lambda cause: lost[cause])
-    yield Result(
-        *("losses", Level.RED, f"{samples} samples, {total} lost ({causes})"),
-        *LOSS_CAUSES[worst],
-    )
+    for stream in context.running.streams:
+        name = context.running.named("losses", stream)
+        lost = {cause: n for cause, n in stream["losses"].items() if n}
+        samples = f"{stream['samples']:,} samples".replace(",", " ")
+        if not lost:
+            yield Result(name, Level.OK, f"{samples}, 0 lost")
+            continue
+        causes = ", ".join(f"{n} {cause}" for cause, n in lost.items())
+        worst = max(lost, key=lambda cause: lost[cause])
+        yield Result(name, Level.RED, f"{samples}, {sum(lost.values())} lost ({causes})", *LOSS_CAUSES[worst])
 
 
 @check("rate", "service")
 def rate(context: Context) -> Iterator[Result]:
     assert context.running is not None
-    report = context.running.status["rate"]
-    effective, nominal = report.get("effective_sps"), report["nominal_sps"]
-    if not effective:
-        yield Result("rate", Level.NOTE, f"{nominal} SPS nominal, not measured yet")
-        return
-    found = f"{nominal} SPS nominal, {effective:.3f} effective, jitter {report['jitter_rms_us']:.3g} µs"
-    if abs(report["ppm"]) <= RATE_PPM:
-        yield Result("rate", Level.OK, found)
-        return
-    yield Result(
-        *("rate", Level.RED, found, "no ADS1299 clock is so far off: the chip was reset, or is clocked otherwise"),
-        "eegctl doctor --stop",
-    )
+    for stream in context.running.streams:
+        name, report = context.running.named("rate", stream), stream["rate"]
+        effective, nominal = report.get("effective_sps"), report["nominal_sps"]
+        if not effective:
+            yield Result(name, Level.NOTE, f"{nominal} SPS nominal, not measured yet")
+            continue
+        found = f"{nominal} SPS nominal, {effective:.3f} effective, jitter {report['jitter_rms_us']:.3g} µs"
+        if abs(report["ppm"]) <= RATE_PPM:
+            yield Result(name, Level.OK, found)
+        else:
+            why = "no ADS1299 clock is so far off: the chip was reset, or is clocked otherwise"
+            yield Result(name, Level.RED, found, why, "eegctl doctor --stop")
 
 
 @check("priority", "service")
 def priority(context: Context) -> Iterator[Result]:
     """How capture really runs, by the kernel's word."""
-    running = context.running
+    running, wanted = context.running, context.config.daemon.rt_priority
     assert running is not None
-    wanted, tid = context.config.daemon.rt_priority, running.capture_tid()
-    runs = context.system.scheduling(running.pid, tid) if tid else None
-    if runs is None:
-        yield Result("priority", Level.NOTE, "capture does not run, or cannot be seen")
-    elif runs.priority or wanted == 0:
-        yield Result("priority", Level.OK, f"capture runs {runs}")
-    else:
-        unit = running.unit or "eegd.service"
-        yield Result(
-            *("priority", Level.WARN, f"capture runs {runs}, not FIFO {wanted}"),
-            "other programs delay it: late reads lose samples",
-            f"sudo systemctl edit {unit}: [Service] LimitRTPRIO={wanted}",
-        )
+    for stream in running.streams:
+        name, runs = running.named("priority", stream), running.capture_thread(stream, context.system)
+        if runs is None:
+            yield Result(name, Level.NOTE, "capture does not run, or cannot be seen")
+        elif runs.priority or wanted == 0:
+            yield Result(name, Level.OK, f"capture runs {runs}")
+        else:
+            unit = running.unit or "eegd.service"
+            why = "other programs delay it: late reads lose samples"
+            mend = f"sudo systemctl edit {unit}: [Service] LimitRTPRIO={wanted}"
+            yield Result(name, Level.WARN, f"capture runs {runs}, not FIFO {wanted}", why, mend)
 
 
 @check("warnings", "service")

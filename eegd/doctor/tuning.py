@@ -116,8 +116,9 @@ def _shown(value: float, unit: str = "") -> str:
 def running_irq_thread(context: Context) -> Iterator[Result]:
     """The kernel's thread that queues DRDY edges must run before the thread that waits for them."""
     assert context.running is not None
-    tid = context.running.capture_tid()
-    capture = context.system.scheduling(context.running.pid, tid) if tid else None
+    running = context.running
+    threads = [running.capture_thread(stream, context.system) for stream in running.streams]
+    capture = max((thread for thread in threads if thread), key=lambda thread: thread.priority, default=None)
     for result, pid, wanted in _irq_threads(context.system, capture):
         if result.level is not Level.WARN:
             yield result

@@ -142,6 +142,13 @@ def test_losses_are_red_with_the_remedy_of_their_greatest_cause(computer: Comput
     assert result.level is Level.RED and "8 lost (1 missed, 7 late)" in result.found and "sclk_hz" in result.mend
 
 
+def test_each_stream_of_a_board_with_several_clocks_has_its_own_rows(computer: Computer) -> None:
+    one = running().status
+    two = running(streams=[{**one, "name": "raw"}, {**one, "name": "raw2", "losses": {"late": 1}}])
+    assert result_of(computer, "losses, raw", group="service", running=two).level is Level.OK
+    assert result_of(computer, "losses, raw2", group="service", running=two).level is Level.RED
+
+
 def test_a_rate_that_no_chip_clock_gives_is_red(computer: Computer) -> None:
     assert result_of(computer, "rate", group="service", running=running()).level is Level.OK
     reset = {"nominal_sps": 500, "effective_sps": 250.0, "ppm": -500_000.0, "jitter_rms_us": 3.0}

@@ -6,17 +6,19 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from tests.kernel.guest.kit import expect, fault, load, row, unload, violations
+import gpiod
+
+from tests.kernel.guest.kit import expect, load, row, unload, violations
 
 CONFIG = Path("/run/doctor.toml")
 BOARD = '[board]\nkind = "linux"\nspi = ["/dev/spidev0.0"]\ndrdy_line = "GPIO{drdy}"\nsclk_hz = 4000000\n'
 
 
-def doctor(drdy: int = 26) -> tuple[int, dict[str, dict[str, Any]]]:
+def doctor(drdy: int = 26, user: str | None = None) -> tuple[int, dict[str, dict[str, Any]]]:
     """Exit code, and the rows by the name of their check."""
     CONFIG.write_text(BOARD.format(drdy=drdy))
     command = ["/opt/eegd/bin/eegctl", "doctor", "--config", str(CONFIG), "--json", "--frames", "300"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, user=user, group=user and "nogroup")
     expect("Traceback" not in done.stderr and done.stdout != "", f"doctor said: {done.stderr}")
     return done.returncode, {found["check"]: found for found in json.loads(done.stdout)["checks"]}
 
@@ -50,18 +52,31 @@ def drdy_on_another_pin() -> None:
     unload()
 
 
-def faults() -> None:
-    for text, check, said in (
-        ("stuck value=0 count=0", "chips", "every byte is 00"),
-        ("stuck value=255 count=0", "chips", "every byte is FF"),
-        ("mode count=0", "chips", "one place late"),
-    ):
-        load()
-        fault(text)
+def another_model() -> None:
+    load(channels=4)
+    code, rows = doctor()
+    expect(code == 1 and red(rows) == ["chips"] and "this is an ADS1299-4" in rows["chips"]["found"], told(rows))
+    row(test="doctor: another model", found=rows["chips"]["found"])
+    unload()
+
+
+def no_permission() -> None:
+    load()
+    code, rows = doctor(user="nobody")
+    expect(code == 1 and {"SPI devices", "GPIO chip", "board"} <= set(red(rows)), told(rows))
+    expect("usermod -aG" in rows["SPI devices"]["mend"], f"{rows['SPI devices']}")
+    row(test="doctor: no permission", found=rows["SPI devices"]["found"])
+    unload()
+
+
+def line_in_use() -> None:
+    load()
+    with gpiod.Chip("/dev/gpiochip0") as chip, chip.request_lines({"GPIO26": None}, consumer="other-program"):
         code, rows = doctor()
-        expect(code == 1 and red(rows) == [check] and said in rows[check]["why"], f"{text}: {told(rows)}")
-        row(test=f"doctor: {text}", found=rows[check]["why"])
-        unload()
+    expect(code == 1 and {"GPIO lines", "board"} == set(red(rows)), told(rows))
+    expect("other-program" in rows["GPIO lines"]["found"], f"{rows['GPIO lines']}")
+    row(test="doctor: DRDY in use", found=rows["GPIO lines"]["found"])
+    unload()
 
 
 def nothing_there() -> None:
@@ -74,7 +89,9 @@ def main() -> None:
     nothing_there()
     good_board()
     drdy_on_another_pin()
-    faults()
+    another_model()
+    no_permission()
+    line_in_use()
 
 
 if __name__ == "__main__":
