@@ -29,9 +29,9 @@ __all__ = ["BoardOptions", "check_board"]
 DRDY_S = 0.5
 READABLE_SPS = 1000
 """Faster conversions are the capture thread's: this program could not read them in time."""
-NAMED = 0.006
+USUAL_OFF = 0.006
 """The oscillator at 25 °C is within 0.5 % (SBAS499C 7.5)."""
-POSSIBLE = 0.03
+GREATEST_OFF = 0.03
 """Over temperature it is within 2.5 %."""
 
 
@@ -169,9 +169,9 @@ def _drdy(bench: Bench, options: BoardOptions) -> Iterator[Result]:
     found = f"{1e9 / period_ns:.3f} SPS for {1e9 / nominal_ns:g} ({off * 1e6:+.0f} ppm)"
     if recording.late:
         found += f"; the doctor itself was late {recording.late} times"
-    if abs(off) <= NAMED:
+    if abs(off) <= USUAL_OFF:
         yield _row("DRDY", Level.OK, found)
-    elif abs(off) <= POSSIBLE:
+    elif abs(off) <= GREATEST_OFF:
         why = "more than the 0.5 % of the chip's oscillator at 25 °C; samples are timed by their edges all the same"
         yield _row("DRDY", Level.WARN, found, why, "in the configuration: [board] fclk_hz, if it has another clock")
     else:
@@ -193,7 +193,7 @@ def _no_edges(bench: Bench, options: BoardOptions) -> Result:
             rates = options.scan.rates(bench.board)
         finally:
             bench.driver.stop()
-        here = [name for name, sps in rates.items() if abs(sps / rate_sps - 1) <= POSSIBLE * 2]
+        here = [name for name, sps in rates.items() if abs(sps / rate_sps - 1) <= 2 * GREATEST_OFF]
         if here:
             why = f"{', '.join(here)} has edges at {rates[here[0]]:.0f} SPS: DRDY is on that pin"
             return _row("DRDY", Level.RED, found, why, f'in the configuration: [board] drdy_line = "{here[0]}"')

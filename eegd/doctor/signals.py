@@ -10,24 +10,18 @@ from numpy.typing import NDArray
 from eegd.doctor.bench import Bench
 from eegd.doctor.check import Level, Result
 from eegd.montage import Channel
+from eegd.self_test import expected_square, typical_noise_uv
 
-__all__ = ["SHORTED_UV_RMS", "Array", "noise_check", "plateaus", "square_wave_check"]
+__all__ = ["Array", "noise_check", "plateaus", "square_wave_check"]
 
 Array = NDArray[np.float64]
 
 RATE_SPS = 250
-TEST_UV = 1875.0
-"""VREF/2400: ±1.875 mV. The datasheet's ±1 mV belongs to a reference of 2.4 V."""
 TEST_TOLERANCE = 0.03
 """±2 % of the signal, 0.5 % gain error, and the offset of the two plateaus' noise."""
-TEST_TCLK = 1 << 20
-"""Period of the fast square wave (SBAS499C 9.6.1.3)."""
-SAMPLE_TCLK = 8192
-"""Of a sample at 250 SPS."""
-TEST_SAMPLES = 5 * TEST_TCLK // SAMPLE_TCLK // 2
+TEST_UV, TEST_PERIOD = expected_square(RATE_SPS, "fast", 1)
+TEST_SAMPLES = int(2.5 * TEST_PERIOD)
 NOISE_SAMPLES = 256
-SHORTED_UV_RMS = {1: 1.08, 2: 0.57, 4: 0.31, 6: 0.23, 8: 0.20, 12: 0.16, 24: 0.14}
-"""Gain → noise at 250 SPS, inputs shorted (SBAS499C table 1)."""
 NOISY = 3.0
 SILENT = 0.1
 """Less than this part of the datasheet's noise is no converter at work."""
@@ -76,17 +70,18 @@ def square_wave_check(bench: Bench) -> Iterator[Result]:
 
 
 def _period(bench: Bench, uv: Array) -> Result:
-    wanted = TEST_TCLK / SAMPLE_TCLK
     periods = np.array([_mean_period(row) for row in uv])
-    wrong = ~(np.abs(periods - wanted) <= 1)
+    wrong = ~(np.abs(periods - TEST_PERIOD) <= 1)
     if wrong.any():
         told = _told(bench.montage.on, wrong, [f"{value:.1f} samples" for value in periods])
         return Result(
-            *("test period", Level.RED, f"{told}; {wanted:g} expected"),
+            *("test period", Level.RED, f"{told}; {TEST_PERIOD:g} expected"),
             "samples are missing or doubled, or another rate is set than is believed",
             "check DRDY for double edges (a pull-up, short wires)",
         )
-    return Result("test period", Level.OK, f"{periods.mean():.1f} samples on {len(uv)} channels, expected {wanted:g}")
+    return Result(
+        "test period", Level.OK, f"{periods.mean():.1f} samples on {len(uv)} channels, expected {TEST_PERIOD:g}"
+    )
 
 
 def _mean_period(row: Array) -> float:
@@ -104,7 +99,7 @@ def noise_check(bench: Bench) -> Iterator[Result]:
         yield _too_few("noise", uv.shape[1], NOISE_SAMPLES)
         return
     rms = uv.std(axis=1)
-    ratio = rms / np.array([SHORTED_UV_RMS[channel.gain] for channel in bench.montage.on])
+    ratio = rms / np.array([typical_noise_uv(RATE_SPS, channel.gain) for channel in bench.montage.on])
     wrong = (ratio > NOISY) | (ratio < SILENT)
     if wrong.any():
         told = _told(bench.montage.on, wrong, [f"{value:.2f} µV rms" for value in rms])
