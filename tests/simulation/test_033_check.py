@@ -6,8 +6,10 @@ import json
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from eegd.cli import check as check_module
@@ -67,16 +69,18 @@ def test_a_railed_channel_is_red_with_its_label_and_a_remedy(daemon: DaemonFacto
     assert finding["remedy"].startswith("put the electrode on")
 
 
-def test_an_offset_of_a_recording_is_measured_and_a_limit_makes_it_red(daemon: DaemonFactory) -> None:
-    d = daemon()
-    offsets = {label: row["numbers"]["offset_mv"] for label, row in by_label(run(d)).items()}
-    largest = max(offsets, key=lambda label: abs(offsets[label]))
-    between = sorted(abs(value) for value in offsets.values())[-2:]
-    limit = sum(between) / 2
-    rows = by_label(run(d, "--max-offset-mv", f"{limit:.4f}", code=1))
-    assert [label for label, row in rows.items() if row["verdict"] == "red"] == [largest]
-    offset_mv = abs(rows[largest]["numbers"]["offset_mv"])
-    assert rows[largest]["findings"][0]["reason"].startswith(f"{offset_mv:.3g} mV offset, ")
+def test_an_offset_of_a_recording_is_red_with_its_share_of_full_scale(daemon: DaemonFactory, home: Path) -> None:
+    uv = np.random.default_rng(1).normal(0, 10, (1000, 8))
+    uv[:, 6] += 142_000
+    rows = "\n".join(",".join(f"{value:.2f}" for value in row) for row in uv)
+    (home / "offset.csv").write_text(f"Fp1,Fp2,C3,C4,P7,P8,O1,O2\n{rows}\n")
+    d = daemon({"replay.file": str(home / "offset.csv"), "replay.loop": True})
+    result = run(d, "--max-offset-mv", "300", code=1)
+    assert result["thresholds"]["max_offset_mv"] == 300 and result["flags"] == ["replay"]
+    assert [row["label"] for row in result["channels"] if row["verdict"] == "red"] == ["O1"]
+    [finding] = by_label(result)["O1"]["findings"]
+    assert finding["reason"].startswith("142 mV offset, 76 % of full scale")
+    assert finding["remedy"].endswith("or lower gain")
 
 
 def test_mains_of_a_sine_source_has_its_amplitude(daemon: DaemonFactory) -> None:
