@@ -8,6 +8,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -155,7 +156,7 @@ def _change(client: Client, settings: Mapping[str, str]) -> None:
             if "try again in a moment" not in str(error) or time.monotonic() > deadline:
                 raise
         time.sleep(POLL_S)
-    while answer["new_epoch"] and client.ask("status")["status"]["epochs"] <= answer["epochs"]:
+    while not _have_begun(client, answer["epochs"]):
         if time.monotonic() > deadline:
             raise EegdError(f"no new stream epoch within {CHANGE_S:g} s; see `eegctl status` and the daemon's log")
         time.sleep(POLL_S)
@@ -165,63 +166,93 @@ def _change(client: Client, settings: Mapping[str, str]) -> None:
         raise EegdError(f"[board] {', '.join(wrong)} did not change: the chips refused; see the daemon's log")
 
 
+def _have_begun(client: Client, epochs_before: Mapping[str, int]) -> bool:
+    """Whether each of these streams has begun another epoch."""
+    n_epochs = {stream["name"]: stream["epochs"] for stream in client.ask("status")["status"]["streams"]}
+    return all(n_epochs[name] > before for name, before in epochs_before.items())
+
+
 def self_tests(client: Client, args: argparse.Namespace, stopper: Stopper) -> dict[str, Any]:
-    """`test_signal` and `shorted`, as far as asked for."""
+    """`test_signal` and `shorted`, as far as asked for: rows of all channels."""
     result: dict[str, Any] = {}
     with switched_board(client) as switch:
         if args.test_signal:
             switch({"input": "test_signal", "test_signal": TEST_SPEED, "test_amplitude": str(TEST_AMPLITUDE)})
-            taken = _measure_flagged(client, args, stopper, "test signal")
-            expected = expected_square(taken.info.rate_sps, TEST_SPEED, TEST_AMPLITUDE)
-            rows = check_test_signal(taken.samples()[0], taken.info.description, expected)
-            result["test_signal"] = {"stream_epoch": taken.info.stream_epoch, "channels": rows}
+            rows = []
+            for taken in _measure_flagged(client, args, stopper, "test signal"):
+                expected = expected_square(taken.info.rate_sps, TEST_SPEED, TEST_AMPLITUDE)
+                rows += _labelled(taken, check_test_signal(taken.samples()[0], taken.info.description, expected))
+            result["test_signal"] = {"channels": rows}
         if args.shorted:
             switch({"input": "shorted"})
-            taken = _measure_flagged(client, args, stopper, "shorted")
-            rows = check_shorted(taken.samples()[0], taken.info.description)
-            result["shorted"] = {"stream_epoch": taken.info.stream_epoch, "channels": rows}
+            rows = []
+            for taken in _measure_flagged(client, args, stopper, "shorted"):
+                rows += _labelled(taken, check_shorted(taken.samples()[0], taken.info.description))
+            result["shorted"] = {"channels": rows}
     return result
 
 
-def _measure_flagged(client: Client, args: argparse.Namespace, stopper: Stopper, flag: str) -> Measurement:
-    taken = measure(client, args.stream, args.seconds, stopper, SETTLE_S)
-    if flag not in taken.flags:
+def _labelled(taken: Measurement, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows, with the stream epoch that they are of."""
+    return [{"stream": taken.info.stream, "stream_epoch": taken.info.stream_epoch, **row} for row in rows]
+
+
+def _measure_flagged(client: Client, args: argparse.Namespace, stopper: Stopper, flag: str) -> list[Measurement]:
+    all_taken = _measure_all(client, args, stopper, SETTLE_S)
+    if any(flag not in taken.flags for taken in all_taken):
         raise EegdError(f"frames are not flagged {flag!r}: somebody has changed the board meanwhile; check again")
-    return taken
+    return all_taken
 
 
 # ---- the check ----
 
 
+def _measure_all(
+    client: Client, args: argparse.Namespace, stopper: Stopper, settle_s: float = 0.0
+) -> list[Measurement]:
+    """Every raw stream of the board at the same time, a thread for each."""
+    names = list(client.info.description.get("streams", ["raw"]))
+
+    def take(name: str) -> Measurement:
+        return measure(Client(client.directory), name, args.seconds, stopper, settle_s)
+
+    with ThreadPoolExecutor(len(names)) as pool:
+        return list(pool.map(take, names))
+
+
 def check_now(client: Client, args: argparse.Namespace, stopper: Stopper) -> dict[str, Any]:
     """Measures and judges; the result as plain JSON types."""
-    info = client.describe(args.stream)
-    if info.kind != "raw":
-        raise EegdError(f"stream {args.stream!r} is of kind {info.kind}: a check needs the chip's own samples")
-    board_input = info.description.get("board", {}).get("input", "electrodes")
+    board_input = client.info.description["board"]["input"]
     if board_input != "electrodes":
         raise EegdError(f"[board] input = {board_input!r}: no electrode is measured; `eegctl board input=electrodes`")
-    began = datetime.now(UTC)
-    taken = measure(client, args.stream, args.seconds, stopper)
-    samples, n_missing = taken.samples()
-    facts = taken.info.description
     limits = Thresholds()
     given = {name: getattr(args, name) for name in asdict(limits) if getattr(args, name) is not None}
     limits = replace(limits, **given)
-    noise = [typical_noise_uv(facts["rate_sps"], row["gain"]) for row in facts["channels"]]
-    rows = check_electrodes(samples, facts, limits, noise)
+    began = datetime.now(UTC)
+    streams, rows = [], []
+    for taken in _measure_all(client, args, stopper):
+        samples, n_missing = taken.samples()
+        facts = taken.info.description
+        noise = [typical_noise_uv(facts["rate_sps"], row["gain"]) for row in facts["channels"]]
+        rows += _labelled(taken, check_electrodes(samples, facts, limits, noise))
+        streams.append(
+            {
+                "name": taken.info.stream,
+                "stream_epoch": taken.info.stream_epoch,
+                "samples": samples.data.shape[1],
+                "missing_samples": n_missing,
+                "effective_sps": samples.rate_sps,
+            }
+        )
     result: dict[str, Any] = {
         "version": VERSION,
         "time": began.isoformat(timespec="milliseconds"),
-        "seconds": samples.data.shape[1] / samples.rate_sps,
-        "samples": samples.data.shape[1],
-        "missing_samples": n_missing,
-        "stream": args.stream,
-        "stream_epoch": taken.info.stream_epoch,
+        "seconds": args.seconds,
         "rate_sps": facts["rate_sps"],
         "flags": list(taken.info.flags),
         "montage": {key: facts.get(key) for key in ("reference", "ground", "scheme", "wiring", "mains_hz")},
         "thresholds": asdict(limits),
+        "streams": streams,
         "channels": rows,
     }
     if args.test_signal or args.shorted:

@@ -41,8 +41,9 @@ def _headline(result: Mapping[str, Any]) -> Text:
     local = datetime.fromisoformat(result["time"]).astimezone()
     what = f"electrodes at {local:%Y-%m-%d %H:%M:%S}, {duration(result['seconds'])} at {result['rate_sps']:g} SPS"
     line = Text(what, style="bold")
-    if result["missing_samples"]:
-        line.append(f"   {count(result['missing_samples'])} samples missing", style="bold red")
+    n_missing = sum(stream["missing_samples"] for stream in result["streams"])
+    if n_missing:
+        line.append(f"   {count(n_missing)} samples missing", style="bold red")
     note = data_note(result["flags"])
     if note:
         line.append("   ").append(f" {note} ", style="yellow reverse")

@@ -94,7 +94,6 @@ def build_parser() -> argparse.ArgumentParser:
     check.add_argument("--shorted", action="store_true", help="then the noise with shorted inputs, and back")
     check.add_argument("--last", action="store_true", help="show the last check instead of a new one")
     check.add_argument("--json", action="store_true", help="the whole result as JSON")
-    check.add_argument("--stream", default="raw", metavar="STREAM", help="default: raw")
 
     board = command("board", _board, "change the board: stop, write, verify, start, new epoch")
     board.add_argument("settings", nargs="+", metavar="NAME=VALUE", type=_setting, help="such as rate=500")

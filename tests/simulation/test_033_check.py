@@ -47,7 +47,8 @@ def test_a_head_with_good_electrodes_is_green_and_the_result_is_kept(daemon: Dae
     d = daemon()
     result = run(d)
     assert result["verdict"] == "green"
-    assert result["samples"] >= 1250 and result["missing_samples"] == 0 and result["flags"] == ["simulated"]
+    [stream] = result["streams"]
+    assert stream["samples"] == 1250 and stream["missing_samples"] == 0 and result["flags"] == ["simulated"]
     assert all(abs(row["numbers"]["offset_mv"]) < 20 for row in result["channels"])
     assert run(d, "--last") == result
     kept = d.directory / "check.json"
@@ -102,11 +103,28 @@ def test_test_signal_and_shorted_inputs_are_measured_and_the_board_is_put_back(d
     shorted = result["shorted"]["channels"]
     assert {row["typical_noise_uv_rms"] for row in shorted} == {0.14, 0.23}
     assert all(row["noise_uv_rms"] == pytest.approx(row["typical_noise_uv_rms"], rel=0.15) for row in shorted)
-    epochs = {result["stream_epoch"], result["test_signal"]["stream_epoch"], result["shorted"]["stream_epoch"]}
+    parts = (result, result["test_signal"], result["shorted"])
+    epochs = {row["stream_epoch"] for part in parts for row in part["channels"]}
     assert len(epochs) == 3
     assert board_of(d) == BOARD
     status = d.status()
     assert status["epochs"] == 4 and status["flags"] == ["simulated"]
+
+
+def test_chips_with_clocks_of_their_own_are_checked_together(daemon: DaemonFactory) -> None:
+    d = daemon(
+        {"board.clocks": "own", "board.chips": ["ADS1299", "ADS1299-4"], "sim.clock": "real"},
+        faults=[{"kind": "RAILED", "chip": 0, "channel": 1, "at": 0, "count": 10**9, "value": 1}],
+    )
+    d.connect()
+    result = run(d, "--test-signal", "--seconds", "2", code=1)
+    assert [stream["name"] for stream in result["streams"]] == ["raw", "raw2"]
+    assert [row["stream"] for row in result["channels"]] == ["raw"] * 8 + ["raw2"] * 4
+    red = [(row["stream"], row["input"]) for row in result["channels"] if row["verdict"] == "red"]
+    assert ("raw", 2) in red
+    assert [row["verdict"] for row in result["test_signal"]["channels"]].count("green") >= 10
+    assert [stream["epochs"] for stream in d.status()["streams"]] == [3, 3]
+    assert board_of(d) == BOARD
 
 
 def test_frames_of_the_test_signal_are_flagged_for_every_other_reader(daemon: DaemonFactory) -> None:
