@@ -221,7 +221,7 @@ def _check_tables(tree: dict[str, Any], problems: Problems) -> None:
         if name in TABLES or problems.full:
             continue
         if isinstance(value, dict):
-            problems.add(name, "", f"unknown table; {near(name, TABLES)}")
+            problems.add(name, "", f"unknown table; {near(name, TABLES)}", keys=value)
             continue
         homes = [f"[{table}]" for table, cls in TABLES.items() if name in keys_of(cls)]
         hint = f"belongs below {joined(homes)}" if homes else near(name, TABLES)

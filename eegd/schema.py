@@ -107,15 +107,24 @@ class Problems:
         """Enough is known; looking further would only take time."""
         return len(self._lines) > MAX_PROBLEMS
 
-    def add(self, table: str, name: str, text: str, value: object = MISSING) -> None:
-        """Table "" is the top of the file, name "" the table as a whole."""
+    def add(self, table: str, name: str, text: str, value: object = MISSING, keys: Iterable[str] = ()) -> None:
+        """Table "" is the top of the file, name "" the table as a whole; then `keys`, where given, are all in it."""
         if self.full:
             return
-        source = self._origins.get(f"{table}.{name}", self._name)
+        if name:
+            source = self._source(".".join(part for part in (table, name) if part), isinstance(value, dict))
+        else:
+            sources = {self._source(f"{table}.{key}", True) for key in keys}
+            source = sources.pop() if len(sources) == 1 else self._name
         where = [f"[{show_name(table)}]"] if table else []
         if name:
             where.append(show_name(name) + ("" if value is MISSING else f" = {show(value)}"))
         self._lines.append(f"{source}: {' '.join(where)}: {text}")
+
+    def _source(self, path: str, is_table: bool) -> str:
+        """Where a key came from; a table may be there only because a key below it was given."""
+        below = (origin for key, origin in self._origins.items() if is_table and key.startswith(f"{path}."))
+        return self._origins.get(path) or next(below, self._name)
 
     def stop(self) -> None:
         """Raises ConfigError, one problem per line, when there is any."""

@@ -6,6 +6,7 @@ usage: async_reader.py [SECONDS]
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 
 import eegd
@@ -34,4 +35,5 @@ async def main(seconds: float | None) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(float(sys.argv[1]) if len(sys.argv) > 1 else None))
+    with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C
+        asyncio.run(main(float(sys.argv[1]) if len(sys.argv) > 1 else None))

@@ -14,8 +14,11 @@ import eegd
 path = sys.argv[1] if len(sys.argv) > 1 else "eeg.npz"
 seconds = float(sys.argv[2]) if len(sys.argv) > 2 else 10.0
 
-with eegd.connect() as eeg, eeg.open("raw", policy="lossless", seconds=2, timeout=10) as stream:
-    block = stream.read(seconds)
+try:
+    with eegd.connect() as eeg, eeg.open("raw", policy="lossless", seconds=2, timeout=10) as stream:
+        block = stream.read(seconds)
+except KeyboardInterrupt:
+    sys.exit("interrupted, nothing was written")
 
 np.savez(
     path,

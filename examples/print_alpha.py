@@ -5,6 +5,7 @@ usage: print_alpha.py [SECONDS]
 
 from __future__ import annotations
 
+import contextlib
 import sys
 
 import numpy as np
@@ -15,7 +16,8 @@ from eegd.errors import StreamEnded
 LOW_HZ, HIGH_HZ = 8.0, 13.0
 
 seconds = float(sys.argv[1]) if len(sys.argv) > 1 else float("inf")
-with eegd.connect() as eeg, eeg.open("raw", seconds=2, timeout=10) as stream:
+ctrl_c = contextlib.suppress(KeyboardInterrupt)
+with ctrl_c, eegd.connect() as eeg, eeg.open("raw", seconds=2, timeout=10) as stream:
     names = [name for name in stream.info.labels if name.startswith("O")] or list(stream.info.labels)[:2]
     shown = 0
     while shown < seconds:

@@ -5,6 +5,7 @@ usage: watch_losses.py [SECONDS]
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -17,7 +18,7 @@ end = time.monotonic() + seconds
 
 with eegd.connect() as eeg:
     fd = eeg.counters_fd()
-with CounterReader(fd) as counters:
+with contextlib.suppress(KeyboardInterrupt), CounterReader(fd) as counters:  # Ctrl-C
     os.close(fd)  # the map stays
     before: dict[str, int] | None = None
     while time.monotonic() < end:

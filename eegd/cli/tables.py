@@ -120,8 +120,9 @@ def _stream_parts(report: Mapping[str, Any]) -> list[RenderableType]:
     """Pool and readers of one raw stream."""
     stream = report["stream"]
     of_which = "" if report["name"] == "raw" else f" of {report['name']}"
-    pool = _section(f"pool{of_which}", _pool_table(stream["pool"])) if "pool" in stream else []
-    return [*pool, *_section(f"readers of {report['name']}", _reader_table(report, stream["readers"]))]
+    since = ", counts of this stream epoch" if report["epochs"] > 1 else ""
+    pool = _section(f"pool{of_which}{since}", _pool_table(stream["pool"])) if "pool" in stream else []
+    return [*pool, *_section(f"readers of {report['name']}{since}", _reader_table(report, stream["readers"]))]
 
 
 def _headline(status: Mapping[str, Any]) -> Text:
@@ -147,8 +148,9 @@ def _add_stream_rows(grid: Table, status: Mapping[str, Any]) -> None:
     if rate.get("late_peak_us"):
         grid.add_row("", f"latest edge {max(0.01, rate['late_peak_us']):.3g} µs after its fitted time")
     frames = f"{status['frame_samples']} sample{'s' if status['frame_samples'] > 1 else ''}, {frame_ms:g} ms"
-    grid.add_row("frames", f"{count(stream.get('frames', 0))} of {frames} each; {stream['state']}")
-    grid.add_row("samples", Text(f"{count(status['samples'])}, ").append(loss_text(status["losses"])))
+    this, total = ("", "") if status["epochs"] < 2 else (" in this stream epoch", f" in all {status['epochs']} epochs")
+    grid.add_row("frames", f"{count(stream.get('frames', 0))} of {frames} each{this}; {stream['state']}")
+    grid.add_row("samples", Text(f"{count(status['samples'])}{total}, ").append(loss_text(status["losses"])))
     bad = ", ".join(f"{cause.replace('_', ' ')} {count(n)}" for cause, n in status["bad_by_cause"].items())
     if status["losses"].get("bad"):
         grid.add_row("", f"bad conversions by cause: {bad}")

@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -172,6 +173,29 @@ def test_watch_losses_prints_the_counters_when_they_move(daemon: DaemonFactory) 
 def test_async_reader_reports_while_it_reads(daemon: DaemonFactory) -> None:
     text = run_example(daemon(REAL_TIME), "async_reader.py", "2.5")
     assert re.match(r"\d+ samples, 0 lost, 0 missed frames\n", text)
+
+
+@pytest.mark.parametrize("name", ["print_alpha.py", "frames_to_numpy.py", "watch_losses.py", "async_reader.py"])
+def test_ctrl_c_ends_an_example_without_a_traceback(daemon: DaemonFactory, name: str) -> None:
+    d = daemon(REAL_TIME)
+    d.connect()
+    output = d.home / "output"
+    words = ["eeg.npz", "1000"] if name == "frames_to_numpy.py" else []
+    program = start(d, [sys.executable, EXAMPLES / name, *words], output)
+    if name == "watch_losses.py":
+        while "samples; lost" not in output.read_text():
+            assert program.poll() is None, output.read_text()
+    else:
+        d.wait_for(has_read(20))
+    program.send_signal(signal.SIGINT)
+    program.wait(30)
+    text = output.read_text()
+    assert "Traceback" not in text and "KeyboardInterrupt" not in text
+    if name == "frames_to_numpy.py":
+        assert (program.returncode, text) == (1, "interrupted, nothing was written\n")
+        assert not (d.home / "eeg.npz").exists()
+    else:
+        assert program.returncode == 0
 
 
 # ---- the README ----

@@ -261,7 +261,7 @@ def test_status_says_rate_losses_pool_readers_and_warnings() -> None:
     for words in (
         "SIMULATED – not a person",
         "1000 SPS nominal, 1000.0012 effective (+1.2 ppm), jitter 3.4 µs",
-        "5 400 000, 2 lost: missed 0, bad 2, late 0, overrun 0",
+        "5 400 000 in all 2 epochs, 2 lost: missed 0, bad 2, late 0, overrun 0",
         "bad conversions by cause: status 2",
         "2, 80 ms without data between them",
         "Oz railed; C3 flat and electrode off",
@@ -279,6 +279,15 @@ def test_status_says_how_far_a_recovery_is() -> None:
     recovery = {"recovering": True, "text": words, "attempts": 3, "since_s": 12.1, "recoveries": 0}
     assert words in render(status_view({**STATUS, "recovery": recovery}), 120)
     assert "recovering" not in render(status_view(STATUS), 120)
+
+
+def test_status_tells_counts_of_this_epoch_from_those_of_all() -> None:
+    labels = ("in this stream epoch", "in all 2 epochs", "pool, counts of this", "readers of raw, counts of this")
+    several = render(status_view(STATUS), 120)
+    assert "1 350 000 of 4 samples, 4 ms each in this stream epoch; running" in several
+    assert all(label in several for label in labels)
+    first = render(status_view({**STATUS, "epochs": 1}), 120)
+    assert not any(label in first for label in labels)
 
 
 def test_status_between_two_epochs_has_no_pool_and_no_readers() -> None:

@@ -207,6 +207,25 @@ def test_a_bad_override_is_blamed_on_the_command_line() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("rate", "rate = 500: outside any table"),
+        ("board", "board = 500: must be a table"),
+        ("bord.rate_sps", "[bord]: unknown table; did you mean board?"),
+        ("sim.nope", "[sim] nope = 500: unknown key"),
+        ("plugins.x.y.z", "[plugins.x] y = {…}: a finite number"),
+    ],
+)
+def test_an_override_that_belongs_nowhere_is_blamed_on_the_command_line(key: str, said: str) -> None:
+    assert refusal("", {key: 500}).startswith(f"command line: {said}")
+
+
+def test_what_the_file_says_is_not_blamed_on_an_override_beside_it() -> None:
+    assert refusal("board = 500", {"board.rate_sps": 500}).startswith("eegd.toml: board = 500: must be a table")
+    assert refusal("[bord]\nrate_sps = 250", {"bord.gpio": 0}).startswith("eegd.toml: [bord]: unknown table")
+
+
 # The files that come with eegd
 
 
