@@ -22,7 +22,8 @@ NATIVE_LIB_$(1) := $(if $(NATIVE_C),build/$(1)/libeegd.a)
 NATIVE_TESTS_$(1) := $(NATIVE_TEST_C:tests/native/%.c=build/$(1)/%)
 NATIVE_STRESS_$(1) := $(NATIVE_STRESS_C:tests/native/%.c=build/$(1)/%)
 
-build/$(1)/%.o: %.c
+# New flags build anew.
+build/$(1)/%.o: %.c tests/native/native.mk
 	@mkdir -p $$(@D)
 	$$(NATIVE_CC) -MMD -MP $$(NATIVE_CFLAGS) $$(CFLAGS_$(1)) -c $$< -o $$@
 

@@ -24,10 +24,12 @@ from eegd.config import Config, effective_toml, parse_config
 from eegd.errors import EegdError
 
 ROOT = Path(__file__).resolve().parents[2]
-HANG_S = 120
+PATIENCE = 10 if os.environ.get("EEGD_EMULATED_CPU") else 1
+"""How many times longer than on a real processor everything may take."""
+HANG_S = 120 * PATIENCE
 """A test that takes longer has hung: it then fails with a traceback instead of blocking the run."""
-START_S = 30.0
-STOP_S = 30.0
+START_S = 30.0 * PATIENCE
+STOP_S = 30.0 * PATIENCE
 RETRY_S = 0.01
 SUMMARY = re.compile(r"^[\d ]+ samples, \d+ lost.*$", re.MULTILINE)
 
@@ -131,7 +133,7 @@ class DaemonProcess:
         """Asks for the status until it fulfils the condition; returns that status."""
         client = self.connect()
         status: dict[str, Any] = {}
-        for _ in range(int(timeout / RETRY_S)):
+        for _ in range(int(timeout * PATIENCE / RETRY_S)):
             status = client.ask("status")["status"]
             if condition(status):
                 return status
@@ -142,7 +144,7 @@ class DaemonProcess:
 
     def wait_for_log(self, text: str, timeout: float = 20.0) -> str:
         """Reads the log until the text is in it; returns the log."""
-        for _ in range(int(timeout / RETRY_S)):
+        for _ in range(int(timeout * PATIENCE / RETRY_S)):
             if text in (log := self.stderr):
                 return log
             with contextlib.suppress(subprocess.TimeoutExpired):

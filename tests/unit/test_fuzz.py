@@ -13,6 +13,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
+pytestmark = pytest.mark.real_cpu("thousands of inputs take it too long, and it runs no sanitizers")
+
 
 def fuzz(name: str, n: int) -> Counter[str]:
     """Runs one fuzzer in this process; what it finds is an exception."""
