@@ -172,5 +172,7 @@ class Recovery:
         self._tell("recovery", label, self.n_attempts, seconds=seconds, n_attempts=n_attempts)
 
     def _tell(self, kind: str, label: str, attempt: int, **facts: Any) -> None:
-        self._owner.events.post(kind, label, value=attempt, source=self._owner.stream, recovered="seconds" in facts, **facts)
+        self._owner.events.post(
+            kind, label, value=attempt, source=self._owner.stream, recovered="seconds" in facts, **facts
+        )
         log.warning("%s (attempt %d)", label, attempt)

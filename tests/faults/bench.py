@@ -234,7 +234,7 @@ async def _run(config: Config, case: Case, result: Result, boards: FaultyBoards,
         await asyncio.to_thread(reader.thread.join)
     if reader.error is not None:
         raise reader.error
-    counters = daemon.acquisition.counters.values()
+    counters = daemon.acquisitions.counters.values()
     result.counted = {label: int(n) for label, n in counters.items() if n}
     result.lost = sum(int(counters[f"loss.{cause}"]) for cause in LOSSES)
     result.unexplained = abs(result.lost - sum(told))
