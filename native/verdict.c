@@ -32,16 +32,29 @@ void eegd_verdict_init(struct eegd_verdict *verdict, const struct eegd_capture_c
         find_tail(&config->map, chip, verdict->tail[chip]);
 }
 
-/* True when a chip that gave codes before gave nothing but zeros from some channel on. */
+/* Whether some channel of a chip ahead of `end` is far from 0. */
+static int is_alive(const struct eegd_conversion_map *map, const uint8_t *bytes, uint32_t begin, uint32_t end)
+{
+    for (uint32_t channel = 0; channel < map->n_channels; channel++) {
+        uint32_t offset = map->channel_offset[channel];
+        if (offset > begin && offset < end && abs(eegd_code_from_bytes(bytes + offset)) >= FAR_FROM_ZERO)
+            return 1;
+    }
+    return 0;
+}
+
+/* True when a chip gave codes at first, and from some channel on nothing but zeros. Signals that are alike in
+ * all channels may pass 0 together. */
 static int is_cut(const struct eegd_verdict *verdict, const uint8_t *bytes)
 {
-    for (uint32_t chip = 0; chip < verdict->config->map.n_chips; chip++) {
+    const struct eegd_conversion_map *map = &verdict->config->map;
+    for (uint32_t chip = 0; chip < map->n_chips; chip++) {
         const uint32_t *tail = verdict->tail[chip];
         uint32_t n = 0;
         while (n < EEGD_TAIL && tail[n] && !eegd_code_from_bytes(bytes + tail[n]) &&
                abs(eegd_code_from_bytes(verdict->before + tail[n])) >= FAR_FROM_ZERO)
             n++;
-        if (n == EEGD_TAIL)
+        if (n == EEGD_TAIL && is_alive(map, bytes, map->chip_offset[chip], tail[EEGD_TAIL - 1]))
             return 1;
     }
     return 0;

@@ -4,8 +4,9 @@
  * bytes and those of the one before. Status, marker, all 00 and all FF are one
  * conversion's own; frozen is a run of equal ones
  * of any chip. Cut off: the last four
- * channels of a chip are exactly 0 where all of them were far from it in the
- * conversion before, as when a chip resets in the midst of the read.
+ * channels of a chip are exactly 0, where all of them were far from it in the
+ * conversion before and one ahead of them still is, as when a chip resets in the
+ * midst of the read.
  *
  * Capture thread only; embedded in its state. C only.
  */

@@ -82,6 +82,9 @@ static void test_a_chip_that_falls_silent_in_the_midst_of_a_read_is_cut_off(void
     memset(bytes + 18, 0, 9); /* three zeros may be true */
     CHECK_EQ(eegd_verdict_take(&verdict, bytes), -1);
     prepare();
+    memset(bytes + 3, 0, 24); /* a signal that all channels have in common passes 0 */
+    CHECK_EQ(eegd_verdict_take(&verdict, bytes), -1);
+    prepare();
     set_all(500); /* shorted inputs are near 0 anyway */
     CHECK_EQ(eegd_verdict_take(&verdict, bytes), -1);
     memset(bytes + 15, 0, 12);
