@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from eegd.block import BlockBuilder
 from eegd.cli.common import FAILED, OK, Stopper, need_rich
+from eegd.cli.start import INTERRUPTED
 from eegd.client import Client
 from eegd.electrode_check import RED, Samples, Thresholds, check_electrodes, worst
 from eegd.errors import DaemonNotRunning, EegdError, StreamEnded, StreamLost, WaitTimeout
@@ -26,7 +27,6 @@ from eegd.self_test import check_shorted, check_test_signal, expected_square, ty
 
 __all__ = ["Measurement", "check", "exit_code", "switched_board"]
 
-INTERRUPTED = 130
 SLICE_S, QUIET_S = 0.25, 5.0
 DEPTH_S = 2.0
 SETTLE_S = 0.5

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import IO
 
 from eegd.cli.common import FAILED, OK, Stopper
+from eegd.cli.start import INTERRUPTED
+from eegd.cli.view import watch
 from eegd.client import Client
 from eegd.errors import EegdError
 from eegd.runtime_dir import CONTROL_SOCKET
@@ -25,14 +27,11 @@ STOP_S = 15.0
 POLL_S = 0.02
 MAX_PARENT_BYTES = 40
 """A longer temporary directory leaves too little for the names of sockets."""
-INTERRUPTED = 130
 LAST_LINES = 30
 
 
 def run_demo(seconds: float | None) -> int:
     """Until Ctrl-C, SIGTERM, or `seconds` are over. The daemon's summary is the last line."""
-    from eegd.cli.view import watch
-
     with Stopper() as stopper, _private_dir() as directory, tempfile.TemporaryFile("w+") as log:
         child = _start(directory, log)
         try:

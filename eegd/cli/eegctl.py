@@ -23,6 +23,7 @@ from eegd.cli.common import (
 )
 from eegd.cli.doctor import add_arguments as add_doctor_arguments
 from eegd.cli.doctor import run_doctor
+from eegd.cli.start import INTERRUPTED
 from eegd.client import Client, connect
 from eegd.errors import DaemonNotRunning, EegdError, StreamLost
 
@@ -292,7 +293,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except EegdError as error:
         return fail("eegctl", error, FAILED)
     except KeyboardInterrupt:
-        return OK
+        return INTERRUPTED
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from eegd import __version__
 from eegd.cli.common import CANNOT_START, FAILED, OK, USAGE, add_runtime_dir, fail, positive_seconds, write_stdout
+from eegd.cli.start import INTERRUPTED, while_importing
 from eegd.errors import ConfigError, EegdError, ReplayError
 
 if TYPE_CHECKING:
@@ -218,7 +219,8 @@ def _boards(args: argparse.Namespace) -> int:
 
 
 def _demo(args: argparse.Namespace) -> int:
-    from eegd.cli.demo import run_demo
+    with while_importing():
+        from eegd.cli.demo import run_demo
 
     return run_demo(args.seconds)
 
@@ -234,7 +236,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return write_stdout(lambda: int(args.function(args)))
     except KeyboardInterrupt:
-        return OK
+        return INTERRUPTED
     except (ConfigError, ReplayError) as error:
         return fail("eegd", error, USAGE)
     except EegdError as error:
