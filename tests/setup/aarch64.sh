@@ -109,7 +109,7 @@ emulated=
 [ "$(uname -m)" = aarch64 ] || emulated="EEGD_EMULATED_CPU=qemu-user "
 say "make setup"
 inside "$root" "time make setup" || die "make setup failed"
-step native "C unit tests" "${emulated}make test-native"
+step native "all C with warnings as errors, C unit tests" "${emulated}make check-c test-native"
 step pages "C unit tests, pages of 16 KiB" "${emulated}QEMU_PAGESIZE=16384 make test-native"
 step python "Python tests" "${emulated}.venv/bin/python -m pytest -q ${PYTEST_ARGS:-tests/unit}"
 

@@ -81,6 +81,7 @@ def test_decode_equals_a_slow_walk_through_the_bytes(parts: tuple[BoardConfig, M
         assert decode(layout, conversions, block=block).tobytes() == wanted.T.tobytes()
 
 
+@pytest.mark.real_cpu("takes it minutes, and tests/native/test_ads1299.c tries the same 2^24 codes at every gain")
 @pytest.mark.parametrize("wiring", ["SRB1", "SRB2"])
 @pytest.mark.parametrize("gain", GAINS)
 def test_microvolts_give_back_every_code(gain: int, wiring: str) -> None:
