@@ -35,7 +35,7 @@ def measure(chips: int) -> None:
     received: list[int] = []
     with Eegd(RATE, chips, stream="frame_samples = 1") as daemon, daemon.reader("queue", 2) as (client, stream):
         take(stream.take, WARM, [], [])
-        report = client.ask("status")
+        report = client.ask("status")["status"]
         pid, tid = int(report["pid"]), int(report["threads"]["capture_tid"])
         take(stream.take, WARM, [], [])  # what the question has stirred up
         before, emulator_before = processor_ns(pid, tid), status()

@@ -193,12 +193,12 @@ void emulator_spoil(struct emulator *emulator, u8 *rx, u32 len, bool frame)
 
 /* ---- text ---- */
 
-static int parse_field(struct fault *fault, const char *field)
+static int parse_field(struct fault *fault, char *field)
 {
-    char name[16];
+    char *name = strsep(&field, "=");
     s64 value;
 
-    if (sscanf(field, "%15[a-z]=%lli", name, &value) != 2)
+    if (!field || kstrtoll(field, 0, &value))
         return -EINVAL;
     if (!strcmp(name, "at"))
         fault->at += value;
