@@ -7,6 +7,7 @@ Everything of it is the product: its command, its configuration, its client. Onl
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import time
 from collections.abc import Iterator
@@ -44,8 +45,11 @@ class Eegd:
             f'[stream]\n{stream}\n[daemon]\nruntime_dir = "{RUNTIME}"\n'
         )
         command = ["/opt/eegd/bin/eegd", "run", "--config", str(CONFIG), "--wait-readers", str(readers)]
+        # Addresses and hashes are the same in every run, so that its instructions are.
+        Path("/proc/sys/kernel/randomize_va_space").write_text("0")
         with LOG.open("wb") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+            environment = {**os.environ, "PYTHONHASHSEED": "0"}
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
 
     def connect(self) -> eegd.Client:
         while True:
