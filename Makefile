@@ -83,6 +83,10 @@ test-fresh: ## make test and make run in a minimal Debian made for it; see tests
 test-aarch64: ## the tests on aarch64, translated by qemu-user; needs root; see tests/setup/aarch64.sh
 	tests/setup/aarch64.sh
 
+# ---- Service ----
+
+include packaging/packaging.mk
+
 # ---- Checks ----
 
 .PHONY: check check-format check-lint check-types check-c

@@ -149,6 +149,44 @@ class Acquisition:
         """A reconfiguration or recovery is under way."""
         return self._changing
 
+    @property
+    def accepts_readers(self) -> bool:
+        """A stream epoch has begun."""
+        return self.server.outlet is not None
+
+    @property
+    def n_published(self) -> int:
+        """Frames of this stream epoch."""
+        outlet = self.server.outlet
+        return outlet.stats().frames if outlet is not None else 0
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Moves with every frame that is published."""
+        return self.n_epochs, self.n_published
+
+    @property
+    def frames_are_due(self) -> bool:
+        """False while readers are awaited or set the pace, while chips are set up or recovered, and at the end."""
+        if self._changing or self.closing or self.capture is None:
+            return False
+        return not self.board.virtual_clock
+
+    @property
+    def losses(self) -> dict[str, int]:
+        """Samples lost since the start, by cause."""
+        values = {label: counter.value for label, counter in zip(COUNTER_LABELS, self.counters, strict=True)}
+        return {cause: values[f"loss.{cause}"] for cause in LOSSES}
+
+    @property
+    def state_line(self) -> str:
+        """`250.0 SPS`, or why there are no samples."""
+        if self.recovery.is_recovering:
+            return self.recovery.text
+        if self.capture is None or self._changing:
+            return "chips are being set up"
+        return f"{self.capture.stats().rate_sps:.1f} SPS"
+
     def describe(self) -> dict[str, object]:
         description = raw_description(self.config, self.flags, self.stream, self._streams)
         return {**description, "virtual_clock": self.board.virtual_clock}

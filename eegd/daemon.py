@@ -27,11 +27,14 @@ from eegd.config import Config, load_config
 from eegd.control import Answer, ControlServer
 from eegd.errors import ConfigError, EegdError
 from eegd.events import EventPublisher
+from eegd.frame import flag_names
+from eegd.health import Health
+from eegd.journal import stderr_is_journal
 from eegd.libzmq import load_libzmq
 from eegd.memory import io_thread_priority, lock_memory
 from eegd.notify import Notifier
 from eegd.runtime_dir import Lock, default_dir, prepare_dir
-from eegd.status import daemon_info, daemon_status, summary_line
+from eegd.status import daemon_info, daemon_status, status_line, summary_line
 from eegd.supervisor import Supervisor
 
 __all__ = ["Daemon", "run_daemon"]
@@ -98,8 +101,11 @@ class Daemon:
         self.notifier = Notifier()
         self.acquisitions = Acquisitions(config, self.directory, outlet_io, self.events, self._on_replay_over)
         undo.callback(self.acquisitions.close)
+        self.health = Health(self.notifier, list(self.acquisitions), lambda: status_line(self.acquisitions))
         for warning in warnings:
             self.acquisition.warn(warning)
+        if self.notifier.has_manager and self.acquisition.flags:
+            self.acquisition.warn(f"these data are no person's: {', '.join(flag_names(self.acquisition.flags))}")
         self.supervisor = Supervisor(self.directory, config.plugins, self.events)
         self.check_file = CheckFile(state_dir(self.directory))
         control = ControlServer(
@@ -149,6 +155,8 @@ class Daemon:
 
     async def run(self, wait_readers: int = 0) -> int:
         """Until stopped, or a replay is over; returns the exit code. Conversions wait for so many readers."""
+        watch = asyncio.create_task(self.health.run(wait_readers))
+        watch.add_done_callback(self._on_done)
         try:
             self.supervisor.start()
             for acquisition in self.acquisitions:
@@ -156,17 +164,15 @@ class Daemon:
             return await self._code
         finally:
             await self._shut_down()
+            watch.cancel()
 
     async def _follow(self, acquisition: Acquisition, wait_readers: int) -> None:
         await acquisition.begin(wait_readers)
-        if all(self.acquisitions.n_epochs.values()):
-            self.notifier.ready(self.summary)
         while not acquisition.closing:
             cause = await acquisition.look(TICK_S)
             if cause is not None:
                 await acquisition.recover(cause)
             acquisition.watch_readers()
-            self.notifier.status(self.summary)
 
     def stop(self) -> None:
         """Has `run` end, with exit code 0."""
@@ -180,7 +186,8 @@ class Daemon:
 
     async def _shut_down(self) -> None:
         """Samples first, then those who still work on them, then everything else in reverse order."""
-        self.notifier.stopping()
+        if not self._replay_over:  # then plugins may take long, and a manager that knew would cut them short
+            self.notifier.stopping()
         with self._undo:
             tasks = list(self._tasks)
             for task in tasks:
@@ -188,6 +195,9 @@ class Daemon:
             await asyncio.gather(*tasks, return_exceptions=True)  # the board is nobody else's from here on
             await self.acquisitions.wind_down(WIND_DOWN_S)
             self.acquisitions.close()
+            self.health.end()
+            if stderr_is_journal():  # now, since a plugin that hangs may use up the time that is left
+                self.health.sum_up(self.summary)
             await self.supervisor.stop(patience_s=DRAIN_S if self._replay_over else 0.0)
             self.events.post("stopped", self.summary)
 
@@ -235,12 +245,12 @@ class Daemon:
         return {"changed": live + renewed, "new_epoch": bool(streams), "epochs": epochs}
 
     def _on_sighup(self) -> None:
-        self.notifier.reloading()
+        self.health.reload()
         try:
             log.info("reloaded: %s", self.reload())
         except EegdError as error:
             log.error("reload refused, nothing was changed: %s", error)
-        self.notifier.ready(self.summary)
+        self.health.look()
 
     def reload(self) -> Mapping[str, object]:
         """Reads the file again: live keys at once, chip settings through a new epoch; names what needs a restart."""

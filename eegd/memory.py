@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import resource
 import threading
+from pathlib import Path
 from typing import Any
 
 import zmq
 
-__all__ = ["io_thread_priority", "lock_memory", "priority_refused"]
+__all__ = ["io_thread_priority", "lock_memory", "priority_refused", "stand_back"]
 
 MCL_CURRENT, MCL_FUTURE = 1, 2
 
@@ -53,3 +55,15 @@ def io_thread_priority(context: zmq.Context[Any], priority: int) -> list[str]:
         context.set(zmq.THREAD_SCHED_POLICY, os.SCHED_FIFO)
         context.set(zmq.THREAD_PRIORITY, priority)
     return refused
+
+
+def stand_back() -> None:
+    """Gives up what a process has inherited from the daemon: a better nice, and being spared when memory runs out."""
+    nice = os.getpriority(os.PRIO_PROCESS, 0)
+    with contextlib.suppress(OSError):
+        if nice < 0:
+            os.nice(-nice)
+    adjustment = Path("/proc/self/oom_score_adj")
+    with contextlib.suppress(OSError, ValueError):
+        if int(adjustment.read_text()) < 0:
+            adjustment.write_text("0")

@@ -18,7 +18,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from eegd.errors import EegdError, LeasesExhausted, ParamError, PluginError
+from eegd.journal import log_to_journal
 from eegd.libzmq import load_libzmq
+from eegd.memory import stand_back
 from eegd.output_thread import OutputThread
 from eegd.params import assign_params, check_params
 from eegd.plugin import Plugin, load_plugin
@@ -152,9 +154,13 @@ def run_plugin(plugin: Plugin, directory: Path, input_stream: str, *, supervised
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit code: 0 when the input ended or a signal came, EXIT_REFUSED, EXIT_FAILED."""
     arguments = _parse_arguments(argv)
-    logging.basicConfig(level=arguments.log_level.upper(), format="%(levelname)s: %(message)s", stream=sys.stderr)
+    if not log_to_journal(f"eegd-{arguments.name}"):
+        logging.basicConfig(format="%(levelname)s: %(message)s", stream=sys.stderr)
+    logging.getLogger().setLevel(arguments.log_level.upper())
     logging.captureWarnings(True)
     os.umask(0o007)
+    if arguments.supervised:
+        stand_back()
     try:
         load_libzmq()
         directory = Path(arguments.runtime_dir) if arguments.runtime_dir else find_dir()

@@ -16,9 +16,10 @@ from eegd.outlet import OutletStats
 
 if TYPE_CHECKING:
     from eegd.acquisition import Acquisition
+    from eegd.acquisitions import Acquisitions
     from eegd.daemon import Daemon
 
-__all__ = ["daemon_info", "daemon_status", "pool_report", "raw_description", "summary_line"]
+__all__ = ["daemon_info", "daemon_status", "pool_report", "raw_description", "status_line", "summary_line"]
 
 GROUP_DELAY_SAMPLES = 1.5
 """Of the sinc³ decimation filter: 1.5·(N − 1)/fMOD (SBAS499C 9.3.2.3), for practical N 1.5 sample periods."""
@@ -153,6 +154,13 @@ def daemon_status(daemon: Daemon) -> dict[str, object]:
         "plugins": daemon.supervisor.report(),
         "warnings": daemon.acquisitions.warnings,
     }
+
+
+def status_line(acquisitions: Acquisitions) -> str:
+    """`simulated: 250.0 SPS, 1 500 samples, 0 lost`; for the service manager."""
+    marks = ", ".join(flag_names(acquisitions.first.flags))
+    states = "; ".join(dict.fromkeys(acquisition.state_line for acquisition in acquisitions))
+    return f"{marks}: " * bool(marks) + f"{states}, {summary_line(acquisitions.counters.values())}"
 
 
 def summary_line(counters: Mapping[str, int], plural: str = "samples") -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import faulthandler
 import logging
 import os
 import signal
@@ -16,6 +17,7 @@ from eegd import __version__
 from eegd.cli.common import CANNOT_START, FAILED, OK, USAGE, add_runtime_dir, fail, positive_seconds, write_stdout
 from eegd.cli.start import INTERRUPTED, while_importing
 from eegd.errors import ConfigError, EegdError, ReplayError
+from eegd.journal import start_logging, stderr_is_journal
 
 if TYPE_CHECKING:
     from eegd.daemon import Daemon
@@ -142,7 +144,10 @@ def _run(args: argparse.Namespace) -> int:
     config = load_config(args.config, overrides, args.board)
     if args.fast and config.board.kind != "sim":
         raise ConfigError("--fast: only the emulated chip has a virtual clock; add --simulate or --replay FILE")
-    _log_to_stderr(config.daemon.log_level)
+    start_logging("eegd")
+    logging.getLogger("eegd").setLevel(config.daemon.log_level.upper())
+    if os.environ.get("NOTIFY_SOCKET"):
+        faulthandler.enable()  # a watchdog's SIGABRT then shows in the journal where every thread was
     from eegd.daemon import run_daemon
 
     try:
@@ -151,7 +156,8 @@ def _run(args: argparse.Namespace) -> int:
         raise  # a wrong file: the caller's to put right, as a wrong configuration
     except (EegdError, OSError) as error:
         return fail("eegd", _plain(error), CANNOT_START)
-    print(summary, flush=True)
+    if not stderr_is_journal():  # else it stands there already, with its fields
+        print(summary, flush=True)
     return code
 
 
@@ -180,13 +186,6 @@ def _say_ready(daemon: Daemon) -> None:
         file=sys.stderr,
         flush=True,
     )
-
-
-def _log_to_stderr(level: str) -> None:
-    """The journal adds the time by itself."""
-    time = "" if os.environ.get("JOURNAL_STREAM") else "%(asctime)s "
-    logging.basicConfig(stream=sys.stderr, format=f"{time}%(levelname)s %(name)s: %(message)s")
-    logging.getLogger("eegd").setLevel(level.upper())
 
 
 def _check_config(args: argparse.Namespace) -> int:
