@@ -25,7 +25,7 @@ def stderr_is_journal() -> bool:
     return (device, inode) == (str(status.st_dev), str(status.st_ino))
 
 
-def _send(message: str, **fields: Any) -> None:
+def _send(message: str, /, **fields: Any) -> None:
     """Only names in capitals: the handler hands on every attribute of the record, and the journal refuses the rest."""
     from systemd import journal
 
