@@ -78,18 +78,19 @@ pid=$(property MainPID)
 reload() { # text to put in place of rate_sps
     sed -i "s/^rate_sps = .*/rate_sps = $1/" /etc/eegd/eegd.toml && systemctl reload eegd.service
 }
-reloaded() { reload 500 && [ "$(status_of "s['rate']['nominal_sps']")" = 500 ] && [ "$(property MainPID)" = "$pid" ]; }
+has_rate() { [ "$(status_of "s['rate']['nominal_sps']")" = "$1" ]; }
+reloaded() { reload 500 && until_true has_rate 500 && [ "$(property MainPID)" = "$pid" ]; }
 refused() { is_gone reload 333 && systemctl is-active eegd.service && [ "$(property MainPID)" = "$pid" ] && said 'rate_sps = 333'; }
 check "reload applies a new rate in the same process" reloaded
 check "reload with a wrong file fails, and the service goes on" refused
 reload 250
+until_true has_rate 250
 
 # ---- plugins ----
 
 plugin=eegd-plugin@bandpower.service
 has_stream() { /usr/bin/eegctl streams | grep bandpower; }
 plugin_runs() { systemctl enable --now --quiet $plugin && until_true has_stream && systemctl is-active $plugin; }
-plugin_is() { until_true test "$(systemctl is-active $plugin)" = "$1"; }
 stops_together() { systemctl stop eegd.service && [ "$(systemctl is-active $plugin)" = inactive ]; }
 starts_together() { ctl start eegd.service && until_true systemctl is-active $plugin && until_true has_stream; }
 check "a plugin unit runs beside the daemon" plugin_runs
@@ -192,7 +193,7 @@ purged() {
     local left
     touch /var/lib/eegd/recording.bdf
     dpkg --purge eegd || return
-    left=$(find /etc /usr /run /dev/shm -xdev -name '*eegd*' ! -name 'eegd-test.service' 2>/dev/null | tr '\n' ' ')
+    left=$(find /etc /usr /run /dev/shm -xdev -name '*eegd*' ! -name '*eegd-test.service' 2>/dev/null | tr '\n' ' ')
     left+=$(ls -d /var/lib/eegd /var/lib/private/eegd /var/lib/systemd/deb-systemd-helper-*/*eegd* 2>/dev/null)
     [ -z "$left" ] || { echo "left: $left"; return 1; }
 }
