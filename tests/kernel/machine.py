@@ -156,6 +156,7 @@ def project_files(machine: Machine) -> dict[str, Path | bytes]:
         "site/eegd": ROOT / "eegd",
         "site/eegd_plugins": ROOT / "plugins",
         "site/tests/kernel/guest": GUEST,
+        "systemd": ROOT / "systemd",
         "eegd_chip.ko": machine.module,
     }
 

@@ -169,6 +169,21 @@ check "stop with a plugin that hangs" hung_plugin
 check "nothing is left of it" residue
 sed -i 's/^run = .*/# run = []/' /etc/eegd/eegd.toml
 
+# ---- losses ----
+
+# The strict emulated chip loses what is read late.
+sed -i 's/^# chip = .*/chip = "strict"/' /etc/eegd/eegd.toml
+has_loss() { journalctl --quiet --no-pager --output=json --unit=eegd.service --priority=warning --grep='lost: ' EEGD_STREAM=raw | grep .; }
+loss() {
+    ctl restart eegd.service && until_true status_any || return
+    kill -STOP "$(property MainPID)" && sleep 0.3 && kill -CONT "$(property MainPID)"
+    until_true has_loss || return
+    has_loss | tail -n 1 | python3 -c 'import json, sys; e = json.load(sys.stdin); print(e["MESSAGE"], "EEGD_LOST=" + e["EEGD_LOST"], "EEGD_CAUSE=" + e["EEGD_CAUSE"]); assert int(e["EEGD_LOST"]) > 0'
+}
+status_any() { property StatusText | grep -E ' samples, [0-9]+ lost'; }
+check "a loss is told with its fields" loss
+sed -i 's/^chip = .*/# chip = "patient"/' /etc/eegd/eegd.toml
+
 # ---- units ----
 
 verified() { local said; said=$(systemd-analyze verify eegd.service $plugin 2>&1) && [ -z "$said" ] || { echo "$said"; return 1; }; }

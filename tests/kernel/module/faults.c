@@ -195,10 +195,10 @@ void emulator_spoil(struct emulator *emulator, u8 *rx, u32 len, bool frame)
 
 static int parse_field(struct fault *fault, char *field)
 {
-    char *name = strsep(&field, "=");
+    const char *name = strsep(&field, "="); /* not by sscanf: the kernel's knows no ranges in %[] */
     s64 value;
 
-    if (!field || kstrtoll(field, 0, &value))
+    if (!field || kstrtos64(field, 0, &value))
         return -EINVAL;
     if (!strcmp(name, "at"))
         fault->at += value;
