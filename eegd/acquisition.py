@@ -17,6 +17,7 @@ from eegd.ads1299 import Ads1299
 from eegd.attach import AttachServer
 from eegd.board import Board
 from eegd.capture import (
+    COUNTER_LABELS,
     FAILURES,
     LOSSES,
     SENDER_SLABS,

@@ -21,6 +21,7 @@ from eegd.notify import Notifier, watchdog_interval_s
 pytest.importorskip("systemd.daemon", reason="systemd-python is not installed")
 
 WAIT_S = 60.0
+STATUS = "250.0 SPS, 0 samples, 0 lost"
 
 
 class Manager:
@@ -67,7 +68,7 @@ class Acquisition:
     accepts_readers: bool = False
     frames_are_due: bool = False
     is_changing: bool = False
-    status_line: str = "250.0 SPS, 0 samples, 0 lost"
+    stream: str = "raw"
     losses: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -78,9 +79,13 @@ class Acquisition:
         self.accepts_readers = self.frames_are_due = True
 
 
+def health_of(*watched: Acquisition) -> Health:
+    return Health(Notifier(), watched, lambda: STATUS)
+
+
 def test_ready_is_the_first_published_frame(manager: Manager) -> None:
     watched = Acquisition()
-    health = Health(Notifier(), watched)
+    health = health_of(watched)
     health.look()
     watched.run()
     health.look()
@@ -90,13 +95,13 @@ def test_ready_is_the_first_published_frame(manager: Manager) -> None:
     health.look()
     heard = manager.heard()
     assert heard.count("READY=1") == 1
-    assert f"STATUS={watched.status_line}" in heard
+    assert f"STATUS={STATUS}" in heard
 
 
 def test_a_daemon_that_waits_for_readers_is_ready_when_they_can_attach(manager: Manager) -> None:
     async def work() -> None:
         watched = Acquisition()
-        task = asyncio.create_task(Health(Notifier(), watched).run(wait_readers=1))
+        task = asyncio.create_task(health_of(watched).run(wait_readers=1))
         await asyncio.sleep(0)
         assert "READY=1" not in manager.heard()
         watched.accepts_readers = True
@@ -111,7 +116,7 @@ def test_a_daemon_that_waits_for_readers_is_ready_when_they_can_attach(manager: 
 def test_the_watchdog_is_fed_only_while_frames_come(manager: Manager) -> None:
     watched = Acquisition(n_published=1)
     watched.run()
-    health = Health(Notifier(), watched)
+    health = health_of(watched)
     health.look()
     assert "WATCHDOG=1" in manager.heard()
     health.look()
@@ -124,7 +129,7 @@ def test_the_watchdog_is_fed_only_while_frames_come(manager: Manager) -> None:
 def test_the_watchdog_is_fed_without_frames_while_the_recovery_is_at_work(manager: Manager) -> None:
     watched = Acquisition(n_published=1)
     watched.run()
-    health = Health(Notifier(), watched)
+    health = health_of(watched)
     health.look()
     watched.frames_are_due, watched.is_changing = False, True
     manager.heard()
@@ -136,9 +141,39 @@ def test_the_watchdog_is_fed_without_frames_while_the_recovery_is_at_work(manage
     assert "WATCHDOG=1" not in manager.heard()
 
 
+def test_one_clock_of_two_that_hangs_starves_the_watchdog_and_holds_up_the_start(manager: Manager) -> None:
+    one, other = Acquisition(), Acquisition(stream="raw2")
+    health = health_of(one, other)
+    one.run()
+    other.run()
+    one.n_published = 1
+    health.look()
+    heard = manager.heard()
+    assert "READY=1" not in heard
+    other.n_published = 1
+    health.look()
+    assert "READY=1" in manager.heard()
+    one.n_published = 2
+    health.look()
+    assert "WATCHDOG=1" not in manager.heard()
+    one.n_published = other.n_published = 3
+    health.look()
+    assert "WATCHDOG=1" in manager.heard()
+
+
+def test_the_last_line_sums_up_all_streams(manager: Manager, caplog: pytest.LogCaptureFixture) -> None:
+    one, other = Acquisition(losses={"missed": 2, "bad": 0}), Acquisition(stream="raw2", losses={"missed": 1, "bad": 4})
+    caplog.set_level("INFO", "eegd")
+    health_of(one, other).sum_up("7 samples, 7 lost")
+    [record] = caplog.records
+    assert record.getMessage() == "stopped: 7 samples, 7 lost"
+    fields = {name: value for name, value in vars(record).items() if name.startswith("EEGD_")}
+    assert fields == {"EEGD_STREAM": "raw raw2", "EEGD_LOST": 7, "EEGD_CAUSE": "missed bad"}
+
+
 def test_a_reload_is_over_when_no_change_is_under_way(manager: Manager) -> None:
     watched = Acquisition(n_published=1)
-    health = Health(Notifier(), watched)
+    health = health_of(watched)
     health.look()
     manager.heard()
     health.reload()
@@ -154,7 +189,7 @@ def test_a_reload_is_over_when_no_change_is_under_way(manager: Manager) -> None:
 
 
 def test_a_reload_before_the_first_frame_does_not_end_the_start(manager: Manager) -> None:
-    health = Health(Notifier(), Acquisition())
+    health = health_of(Acquisition())
     health.reload()
     health.look()
     heard = manager.heard()
