@@ -39,7 +39,7 @@ class Acquisitions:
         on_over: Callable[[], None],
     ) -> None:
         self.config = config
-        """The whole board's, as it is in force."""
+        """The whole board's: in force, or on its way to the chips, while nothing else may be asked of them."""
         self.counters = Counters()
         self._renewing = False
         self._all: list[Acquisition] = []
@@ -103,13 +103,14 @@ class Acquisitions:
         for acquisition, part in zip(self, parts, strict=True):
             if acquisition.stream not in work:
                 acquisition.config = part
+        whole_before, self.config = self.config, config
         if not work:
-            self.config = config
             return [], None
         self._renewing = True
-        return list(work), self._renew(config, work, before)
+        return list(work), self._renew(whole_before, work, before)
 
-    async def _renew(self, config: Config, work: dict[str, Coroutine[Any, Any, bool]], before: list[Config]) -> None:
+    async def _renew(self, whole: Config, work: dict[str, Coroutine[Any, Any, bool]], before: list[Config]) -> None:
+        """`whole` and, by stream, `before`: what is put back where a chip refuses."""
         try:
             results = await asyncio.gather(*work.values(), return_exceptions=True)  # none is left behind
             for result in results:
@@ -117,8 +118,8 @@ class Acquisitions:
                     raise result
             took = dict(zip(work, results, strict=True))
             if all(results):
-                self.config = config
                 return
+            self.config = whole
             for acquisition, old in zip(self, before, strict=True):
                 if took.get(acquisition.stream):
                     await self._take_back(acquisition, old)
