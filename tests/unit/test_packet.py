@@ -52,6 +52,7 @@ def test_what_is_no_json_object_is_a_protocol_error(data: bytes) -> None:
         decode_packet(data)
 
 
+@pytest.mark.real_cpu("gives the kernel more room for descriptors than was asked for, and keeps those that do not fit")
 def test_descriptors_that_nobody_asked_for_are_closed(pair: tuple[socket.socket, socket.socket]) -> None:
     left, right = pair
     fd = os.memfd_create("unwanted")
