@@ -35,14 +35,22 @@ class Eegd:
     """The daemon on `chips` emulated chips, from `with` to its end."""
 
     def __init__(
-        self, rate: int = 250, chips: int = 1, readers: int = 1, extra: str = "", stream: str = "", **module: object
+        self,
+        rate: int = 250,
+        chips: int = 1,
+        readers: int = 1,
+        extra: str = "",
+        stream: str = "",
+        cascade: bool = False,
+        **module: object,
     ) -> None:
-        load(chips=chips, daisy=1, **module)
+        load(chips=chips, daisy=int(not cascade), **module)
         names = ", ".join(['"ADS1299"'] * chips)
+        devices = ", ".join(f'"/dev/spidev0.{select}"' for select in range(chips if cascade else 1))
         CONFIG.write_text(
-            f'[board]\nkind = "linux"\nchips = [{names}]\ntopology = "daisy"\nrate_sps = {rate}\n'
-            f'spi = ["/dev/spidev0.0"]\ndrdy_line = "GPIO26"\nsclk_hz = {sclk_for(rate, chips)}\ndiscard = 0\n{extra}\n'
-            f'[stream]\n{stream}\n[daemon]\nruntime_dir = "{RUNTIME}"\n'
+            f'[board]\nkind = "linux"\nchips = [{names}]\ntopology = "{"cascade" if cascade else "daisy"}"\n'
+            f'spi = [{devices}]\ndrdy_line = "GPIO26"\nrate_sps = {rate}\nsclk_hz = {sclk_for(rate, chips)}\n'
+            f'discard = 0\n{extra}\n[stream]\n{stream}\n[daemon]\nruntime_dir = "{RUNTIME}"\n'
         )
         command = ["/opt/eegd/bin/eegd", "run", "--config", str(CONFIG), "--wait-readers", str(readers)]
         # Addresses and hashes are the same in every run, so that its instructions are.
