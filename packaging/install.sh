@@ -52,7 +52,7 @@ make_environment() {
     "$interpreter" -m venv --without-pip "$DESTDIR$home"
     # A copy of the sources, so that nothing lying about in the checkout gets in.
     mkdir "$scratch/source"
-    cp -R pyproject.toml setup.py README.md LICENSE native eegd plugins "$scratch/source"
+    cp -R pyproject.toml setup.py README.md LICENSE native eegd plugins config "$scratch/source"
     rm -f "$scratch"/source/eegd/_native*
     find "$scratch/source" -name __pycache__ -prune -exec rm -rf {} +
     "$builder/bin/python" -m pip --python "$DESTDIR$home/bin/python" install --quiet --disable-pip-version-check \
