@@ -33,9 +33,9 @@ put() { # mode source target
     note "$3"
 }
 
-wrapper() { # name module
+wrapper() { # name; the function of that name in eegd.cli.start
     # -P: a file in the current directory or beside the program must not stand in for a module.
-    printf '#!%s/bin/python -P\nimport sys\n\nfrom %s import main\n\nsys.exit(main())\n' "$home" "$2" >"$scratch/$1"
+    printf '#!%s/bin/python -P\nimport sys\n\nfrom eegd.cli.start import %s\n\nsys.exit(%s())\n' "$home" "$1" "$1" >"$scratch/$1"
     put 755 "$scratch/$1" "$PREFIX/bin/$1"
 }
 
@@ -68,8 +68,8 @@ install_all() {
     scratch=$(mktemp -d)
     trap 'rm -rf "$scratch"' EXIT
     make_environment
-    wrapper eegd eegd.cli.eegd
-    wrapper eegctl eegd.cli.eegctl
+    wrapper eegd
+    wrapper eegctl
     put 644 systemd/eegd.service $units/eegd.service
     put 644 systemd/eegd-plugin@.service $units/eegd-plugin@.service
     put 644 systemd/sysusers.conf /usr/lib/sysusers.d/eegd.conf
