@@ -7,6 +7,7 @@ clock races. It waits in a busy loop for the same reason.
 """
 
 import contextlib
+import glob
 import os
 import subprocess
 import termios
@@ -14,7 +15,7 @@ import tty
 
 PORT = "/dev/ttyS1"
 JOB = "/run/job"
-WARM = ("/opt/eegd", "/usr/lib/python3", "/usr/lib/python3.11", "/usr/lib/x86_64-linux-gnu", "/usr/bin", "/usr/sbin")
+WARM = ("/opt/eegd", *glob.glob("/usr/lib/python3*"), "/usr/lib/x86_64-linux-gnu", "/usr/bin", "/usr/sbin")
 MODULES = ("numpy", "zmq", "gpiod", "spidev", "cffi", "systemd.daemon")
 EXIT_PORT = 0xF4  # isa-debug-exit: v written there ends QEMU with status 2 v + 1
 

@@ -12,7 +12,6 @@ import contextlib
 import fcntl
 import hashlib
 import io
-import shutil
 import socket
 import subprocess
 import tarfile
@@ -204,8 +203,3 @@ def keep(outcome: Outcome, name: str) -> Path:
     path = folder / f"{name}.txt"
     path.write_text(f"{outcome.text}\n---- console ----\n{outcome.console}", encoding="utf-8")
     return path
-
-
-def forget() -> None:
-    """Removes all that was made, the downloads included."""
-    shutil.rmtree(BUILD, ignore_errors=True)

@@ -23,15 +23,6 @@ u64 emulator_ns(const struct emulator *emulator, u64 tick)
            mul_u64_u64_div_u64(tick - emulator->base_tick, MILLIHERTZ_NS, emulator->millihertz);
 }
 
-void emulator_set_clock(struct emulator *emulator, u64 millihertz)
-{
-    u64 tick = emulator_tick(emulator, ktime_get_ns());
-
-    emulator->base_ns = emulator_ns(emulator, tick);
-    emulator->base_tick = tick;
-    emulator->millihertz = millihertz;
-}
-
 /* A conversion that nobody clocked out before the next one came. */
 static void count_overruns(struct emulator *emulator, struct slot *slot, u64 before)
 {

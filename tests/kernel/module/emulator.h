@@ -117,8 +117,6 @@ struct emulator {
 /* clock.c */
 u64 emulator_tick(const struct emulator *emulator, u64 ns);
 u64 emulator_ns(const struct emulator *emulator, u64 tick);
-/* Sets the pace from a frequency in mHz on, without a step in ticks. */
-void emulator_set_clock(struct emulator *emulator, u64 millihertz);
 /* Brings wire and chips up to the present; returns its tick. */
 u64 emulator_catch_up(struct emulator *emulator);
 /* Sets the timer to what comes next. After whatever may change that. */
