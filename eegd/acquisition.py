@@ -43,6 +43,7 @@ from eegd.reader import Reader
 from eegd.recovery import Recovery, means_a_lost_board
 from eegd.sim import open_sim_board, sim_flags
 from eegd.status import raw_description
+from eegd.worker import in_worker
 
 __all__ = ["Acquisition", "pool_size"]
 
@@ -201,10 +202,17 @@ class Acquisition:
     # ---- epochs ----
 
     async def begin(self, n_readers: int = 0) -> None:
-        """Sets the chips up and starts the first epoch; conversions start when n readers are active."""
+        """Sets the chips up and starts the first epoch; conversions start when n readers are active.
+
+        Meanwhile the board is a worker thread's, and changes are refused.
+        """
+        await in_worker(self._set_chips_up)
+        if not self.closing:
+            await self._begin_epoch(n_readers, None)
+
+    def _set_chips_up(self) -> None:
         self.driver.power_up()
         self.driver.configure()
-        await self._begin_epoch(n_readers, None)
 
     async def _begin_epoch(self, n_readers: int, within_s: float | None) -> None:
         outlet = self._new_outlet()

@@ -20,6 +20,7 @@ from eegd.board import Board
 from eegd.config import Config
 from eegd.errors import BoardError, ConfigError
 from eegd.events import EventPublisher
+from eegd.worker import in_worker
 
 __all__ = ["Recovery", "means_a_lost_board"]
 
@@ -132,13 +133,7 @@ class Recovery:
 
     async def _attempt(self, config: Config, inspect: bool, board_is_lost: bool) -> str:
         """One attempt, in a thread of its own: power-up alone takes longer than control may be deaf."""
-        work = asyncio.ensure_future(asyncio.to_thread(self._bring_up, config, inspect, board_is_lost))
-        try:
-            return await asyncio.shield(work)
-        except asyncio.CancelledError:
-            await asyncio.wait([work])  # until then the board is the thread's
-            work.exception()  # nobody else will look at it
-            raise
+        return await in_worker(lambda: self._bring_up(config, inspect, board_is_lost))
 
     def _bring_up(self, config: Config, inspect: bool, board_is_lost: bool) -> str:
         """Returns what was found and done; raises BoardError where the chips do not work after it."""

@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from eegd.ads1299 import Ads1299
+from eegd.client import connect
 from eegd.config import parse_config
 from eegd.control import ControlServer
 from eegd.daemon import Daemon
-from eegd.errors import ConfigError, EegdError, ReplayError
+from eegd.errors import BoardError, ConfigError, EegdError, ReplayError
 
 
 @pytest.fixture
@@ -70,4 +73,50 @@ def test_a_failure_at_the_last_step_undoes_all_before_it(tmp_path: Path, monkeyp
         daemon.stop()
         assert await daemon.run() == 0
 
+    asyncio.run(work())
+
+
+def test_control_answers_and_a_stop_is_heard_while_the_chips_power_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    powering, powered = threading.Event(), threading.Event()
+
+    def power_up(_: Ads1299) -> None:
+        powering.set()
+        assert powered.wait(60)
+
+    def ask_everything() -> None:
+        try:
+            assert powering.wait(60)
+            with connect(tmp_path) as client:
+                assert client.ask("status")["status"]["epochs"] == 0
+                with pytest.raises(EegdError, match="the chips are being set up; try again in a moment"):
+                    client.ask("board", settings={"rate": "500"})
+                client.ask("stop")
+        finally:
+            powered.set()
+
+    async def work() -> None:
+        daemon = start(tmp_path)
+        asking = asyncio.create_task(asyncio.to_thread(ask_everything))
+        assert await daemon.run() == 0
+        await asking
+        assert daemon.acquisition.n_epochs == 0
+
+    monkeypatch.setattr(Ads1299, "power_up", power_up)
+    asyncio.run(work())
+
+
+def test_chips_that_do_not_answer_at_the_start_end_the_daemon_with_their_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def power_up(_: Ads1299) -> None:
+        raise BoardError("chip 1 is no ADS1299: ID read FFh")
+
+    async def work() -> None:
+        with pytest.raises(BoardError, match="ID read FFh"):
+            await start(tmp_path).run()
+        assert {path.suffix for path in tmp_path.iterdir()} <= {".lock"}
+
+    monkeypatch.setattr(Ads1299, "power_up", power_up)
     asyncio.run(work())
