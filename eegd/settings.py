@@ -240,5 +240,5 @@ class DaemonConfig:
         pattern=r"[A-Za-z_][A-Za-z0-9_.-]{0,31}",
         says="the name of a group of this system",
     )
-    rt_priority: int = key(50, "SCHED_FIFO priority of capture.", low=0, high=99)
+    rt_priority: int = key(49, "SCHED_FIFO priority of capture.", low=0, high=99)
     cpu: int | None = key(None, "Core for the capture thread.", low=0, high=1023)

@@ -94,8 +94,8 @@ def test_limits_that_are_enough_are_well(computer: Computer) -> None:
 def test_a_user_without_real_time_limit_is_told_the_file_to_write(computer: Computer) -> None:
     computer.limits("self", "0", "8388608")
     result = result_of(computer, "limits")
-    assert result.level is Level.WARN and "rt_priority = 50" in result.why and "page fault" in result.why
-    assert "limits.d/eegd.conf" in result.mend and "rtprio 50" in result.mend
+    assert result.level is Level.WARN and "rt_priority = 49" in result.why and "page fault" in result.why
+    assert "limits.d/eegd.conf" in result.mend and "rtprio 49" in result.mend
 
 
 def test_capabilities_count_as_limits(computer: Computer) -> None:
@@ -122,9 +122,16 @@ def test_capture_above_the_interrupt_that_feeds_it_is_a_warning_with_the_chrt_to
 def test_the_interrupt_of_the_doctors_own_board_is_held_against_the_configured_priority(computer: Computer) -> None:
     context = Context(computer.system, config_of(REAL_BOARD), None)
     assert [result.level for result in bench_irq_thread(context)] == [Level.NOTE]
-    computer.process(IRQ, "irq/81-eegd-drd", FIFO, 50)
+    computer.process(IRQ, "irq/81-eegd-drd", FIFO, 49)
     (result,) = bench_irq_thread(context)
-    assert result.level is Level.WARN and "chrt -f -p 51" in result.mend and result.fix is None
+    assert result.level is Level.WARN and "chrt -f -p 50" in result.mend and result.fix is None
+
+
+def test_the_default_priority_is_below_what_kernels_give_to_interrupts(computer: Computer) -> None:
+    computer.process(IRQ, "irq/81-eegd-drd", FIFO, 50)
+    assert [result.level for result in bench_irq_thread(Context(computer.system, config_of(REAL_BOARD), None))] == [
+        Level.OK
+    ]
 
 
 def test_an_ordinary_capture_thread_is_a_warning(computer: Computer) -> None:
