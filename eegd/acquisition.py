@@ -39,6 +39,7 @@ from eegd.linux import open_linux_board
 from eegd.loss_events import LossEvents
 from eegd.memory import priority_refused
 from eegd.outlet import Outlet, slabs_in_budget
+from eegd.packet import RECOVERING
 from eegd.reader import Reader
 from eegd.recovery import Recovery, means_a_lost_board
 from eegd.sim import open_sim_board, sim_flags
@@ -191,7 +192,14 @@ class Acquisition:
 
     def describe(self) -> dict[str, object]:
         description = raw_description(self.config, self.flags, self.stream, self._streams)
-        return {**description, "virtual_clock": self.board.virtual_clock}
+        state: dict[str, object] = {"state": "running"}
+        if self.recovery.is_recovering:
+            state = {"state": RECOVERING, "state_text": self.recovery.text}
+        return {**description, **state, "virtual_clock": self.board.virtual_clock}
+
+    def tell_waiting(self) -> None:
+        """A recovery has begun: who waits for a description gets that of the epoch before."""
+        self.server.tell_waiting()
 
     def warn(self, text: str) -> None:
         """Tells the operator once, and keeps it in the status."""

@@ -18,7 +18,7 @@ import zmq
 from eegd.errors import EegdError, ProtocolError
 from eegd.listener import Listener
 from eegd.outlet import Outlet
-from eegd.packet import PROTOCOL, receive_packet, send_packet, value_of
+from eegd.packet import PROTOCOL, RECOVERING, receive_packet, send_packet, value_of
 from eegd.reader import Reader
 from eegd.runtime_dir import Lock, stream_socket
 from eegd.terms import read_terms
@@ -34,8 +34,9 @@ MAX_PENDING = 64
 class AttachServer:
     """Serves `<stream>.stream` in the runtime directory over any number of stream epochs.
 
-    describe: returns the stream's description for the epoch at hand. on_event: told (kind, reader, facts) when readers
-    come and go. Synchronization: control thread only.
+    describe: returns the stream's description for the epoch at hand. Between two epochs a request for it waits for the
+    next one, unless the description's `state` is RECOVERING: that may take hours. on_event: told (kind, reader, facts)
+    when readers come and go. Synchronization: control thread only.
     """
 
     def __init__(
@@ -55,6 +56,8 @@ class AttachServer:
         self._on_event = on_event
         self._max_readers = max_readers
         self._outlet: Outlet | None = None
+        self._stream_epoch = 0
+        """The last one; 0 before the first."""
         self._pending: list[Reader] = []
         self._n_endpoints = 0
         self._leaving: list[Reader] = []
@@ -85,9 +88,18 @@ class AttachServer:
     def begin_epoch(self, outlet: Outlet) -> None:
         """Readers that wait, and those that come, now attach to this outlet."""
         self._outlet = outlet
+        self._stream_epoch = outlet.stream_epoch
         waiting, self._pending = self._pending, []
         for reader in waiting:
             self._loop.call_soon(self._serve, reader)
+
+    def tell_waiting(self) -> None:
+        """Describes the stream to those who wait for that, where its state is one that may last."""
+        if self._describe().get("state") != RECOVERING:
+            return
+        for reader in [reader for reader in self._pending if not reader.depth]:
+            self._pending.remove(reader)
+            self._serve(reader)
 
     def end_epoch(self, reason: str, text: str = "", lost_at_end: int = 0) -> None:
         """Tells every reader why and with which totals, and lets all of them go. There must be no sending thread.
@@ -184,21 +196,18 @@ class AttachServer:
         self._serve(reader)
 
     def _answer_describe(self, reader: Reader) -> None:
-        if self._outlet is None:  # there is nothing to describe before the next epoch
-            self._wait(reader)
+        description = self._describe_now()
+        if self._outlet is None and description.get("state") != RECOVERING:
+            self._wait(reader)  # for an epoch that is a moment away, and may differ from the one before
         else:
-            send_packet(reader.connection, {"op": "description", "stream": self._describe_now()})
+            send_packet(reader.connection, {"op": "description", "stream": description})
 
     def _wait(self, reader: Reader) -> None:
         if reader not in self._pending:  # once, whatever else it asks: a reader served twice would have two places
             self._pending.append(reader)
 
     def _describe_now(self) -> dict[str, object]:
-        description = dict(self._describe())
-        outlet = self._outlet
-        if outlet is not None:
-            description["stream_epoch"] = outlet.stream_epoch
-        return description
+        return {**self._describe(), "stream_epoch": self._stream_epoch}
 
     def _serve(self, reader: Reader) -> None:
         """Serves a request; without an epoch at hand it waits for the next one."""

@@ -44,7 +44,8 @@ class Client:
 
     @property
     def info(self) -> StreamInfo:
-        """Channels, labels, gains, rate, units and montage of the raw stream, as they are now."""
+        """Channels, labels, gains, rate, units and montage of the raw stream, as they are now. While the
+        chips are being recovered: as they were before, and `outage` says why there are no samples."""
         return describe_stream(self.directory, "raw")
 
     def streams(self) -> list[str]:
@@ -68,7 +69,9 @@ class Client:
         """Attaches to a stream. depth: credit in frames, or `seconds`; half a second where neither is given.
 
         timeout: seconds that taking a frame waits (None: without limit). name: shown in the daemon's status.
-        Raises AttachRefused with the writer's reason, DaemonNotRunning, ProtocolError, ValueError.
+        Raises AttachRefused with the writer's reason, DaemonNotRunning, ProtocolError, ValueError. While the chips are
+        being recovered it waits for them as long as `timeout` says (None: 5 s), then raises StreamLost, which says
+        what they suffer from.
         """
         request = AttachRequest(
             stream,

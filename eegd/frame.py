@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from eegd._native import ffi, lib
 from eegd.errors import FrameReleased, ProtocolError
+from eegd.packet import RECOVERING
 
 __all__ = ["FLAGS", "Frame", "StreamInfo", "flag_names"]
 
@@ -78,6 +79,13 @@ class StreamInfo:
         if not (all(0 < lsb < math.inf for lsb in info.lsb_uv) and {-1, 1}.issuperset(info.signs)):
             raise ValueError("an LSB that is no size, or a sign that is neither 1 nor -1")
         return info
+
+    @property
+    def outage(self) -> str:
+        """Why there are no samples, where the chips are being recovered; else empty. The rest is then as before."""
+        if self.description.get("state") != RECOVERING:
+            return ""
+        return str(self.description.get("state_text") or "the chips do not answer")[:500]
 
     def __repr__(self) -> str:
         words = "".join(f", {flag}" for flag in self.flags)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import select
 import socket
 import time
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import Any
 import zmq
 
 from eegd._native import ffi, lib
-from eegd.errors import AttachRefused, DaemonNotRunning, ProtocolError, StreamEnded, StreamLost
+from eegd.errors import AttachRefused, DaemonNotRunning, EegdError, ProtocolError, StreamEnded, StreamLost
 from eegd.frame import StreamInfo
 from eegd.libzmq import load_libzmq
 from eegd.outlet import LANES, POLICIES
@@ -24,6 +25,8 @@ from eegd.runtime_dir import stream_socket
 __all__ = ["CARRIED_ON", "AttachRequest", "End", "Inlet", "InletStats", "describe_stream"]
 
 HANDSHAKE_S = 5.0
+LOOK_S = 0.2
+"""A writer that has said nothing for so long is between two epochs, or hangs: it is asked which."""
 QUIET_S = 0.1
 LEAST_HWM = 256
 MAX_MESSAGE_BYTES = 256
@@ -105,7 +108,7 @@ def _answer(connection: socket.socket, stream: str, operation: str, n_fds: int =
     try:
         received = receive_packet(connection, n_fds)
     except TimeoutError:
-        raise StreamLost(f"stream {stream!r}: no answer within {HANDSHAKE_S:g} s") from None
+        raise StreamLost(f"stream {stream!r}: no answer within {connection.gettimeout():g} s") from None
     except OSError as error:
         raise StreamLost(f"stream {stream!r}: {error.strerror or error} while attaching") from None
     if received is None:
@@ -125,12 +128,26 @@ def _answer(connection: socket.socket, stream: str, operation: str, n_fds: int =
     raise ProtocolError(f"stream {stream!r}: answer {packet.get('op')!r:.40}, wanted {operation!r}")
 
 
-def describe_stream(directory: Path, stream: str) -> StreamInfo:
+def describe_stream(directory: Path, stream: str, within_s: float = HANDSHAKE_S) -> StreamInfo:
     """A stream's description, without attaching."""
     with contextlib.closing(_connect(directory, stream)) as connection:
+        connection.settimeout(within_s)
         _ask(connection, stream, {"op": "describe"})
         packet, _ = _answer(connection, stream, "description")
     return _info_of(packet)
+
+
+def _outage(request: AttachRequest) -> str:
+    """Why the writer has no samples, in its own words; empty where it says nothing of the kind."""
+    with contextlib.suppress(EegdError):
+        return describe_stream(request.directory, request.stream, LOOK_S).outage
+    return ""
+
+
+def _answers(connection: socket.socket, within_s: float) -> bool:
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    return bool(poll.poll(max(0.0, within_s) * 1000))
 
 
 def _info_of(packet: dict[str, Any]) -> StreamInfo:
@@ -143,7 +160,10 @@ def _info_of(packet: dict[str, Any]) -> StreamInfo:
 class Inlet:
     """One attachment to one stream epoch. Threads: one at a time, except that leases may end anywhere."""
 
-    def __init__(self, request: AttachRequest, context: zmq.Context[zmq.Socket[bytes]]) -> None:
+    def __init__(
+        self, request: AttachRequest, context: zmq.Context[zmq.Socket[bytes]], patience_s: float | None = None
+    ) -> None:
+        """patience_s: how long a recovery of the chips is waited for; None: no longer than for any other answer."""
         load_libzmq()
         self.request = request
         self.end: End | None = None
@@ -167,6 +187,7 @@ class Inlet:
             if request.depth_s is not None:
                 asked["depth_s"] = request.depth_s
             _ask(self._connection, request.stream, asked)
+            self._await_answer(patience_s)
             packet, fds = _answer(self._connection, request.stream, "attached", n_fds=2)
             self.info = _info_of(packet)
             self.depth: int = value_of(packet, "depth", int, 0)
@@ -182,6 +203,20 @@ class Inlet:
         finally:
             for fd in fds:
                 os.close(fd)
+
+    def _await_answer(self, patience_s: float | None) -> None:
+        """Returns once there is something to read. Raises StreamLost with what the writer says of its silence."""
+        if _answers(self._connection, LOOK_S):
+            return
+        within_s = HANDSHAKE_S
+        if patience_s is not None and _outage(self.request):
+            within_s = patience_s
+        if _answers(self._connection, within_s - LOOK_S):
+            return
+        text = f"stream {self.request.stream!r}: no answer within {within_s:g} s"
+        if outage := _outage(self.request):
+            text = f"stream {self.request.stream!r}: no samples within {within_s:g} s; recovering: {outage}"
+        raise StreamLost(text)
 
     def _connect_pull(self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str) -> None:
         pull: zmq.Socket[bytes] = context.socket(zmq.PULL)

@@ -18,6 +18,7 @@ from eegd.errors import ProtocolError
 __all__ = [
     "MAX_PACKET_BYTES",
     "PROTOCOL",
+    "RECOVERING",
     "decode_packet",
     "reason_of",
     "receive_packet",
@@ -28,6 +29,8 @@ __all__ = [
 PROTOCOL = 1
 MAX_PACKET_BYTES = 256 * 1024
 MAX_FDS = 4
+RECOVERING = "recovering"
+"""State in a stream's description: there are no samples, for nobody knows how long."""
 
 
 def decode_packet(data: bytes) -> dict[str, Any]:

@@ -126,6 +126,8 @@ class PluginLoop:
         while not self._thread.stopping.is_set():
             try:
                 info = describe_stream(self._directory, self._input)
+                if info.outage:  # attaching would wait, and be deaf meanwhile
+                    raise StreamLost(f"recovering: {info.outage}")
                 request = AttachRequest(
                     self._input,
                     self._directory,

@@ -48,6 +48,9 @@ class Owner(Protocol):
     stream: str
     closing: bool
 
+    def tell_waiting(self) -> None:
+        """Called once a recovery has begun."""
+
 
 class Recovery:
     """One board's way back. Control thread only; while an attempt runs, the board is a worker thread's.
@@ -100,6 +103,7 @@ class Recovery:
         inspect: they may still be as configured, so look before anything is reset.
         """
         self._cause, self._found, self._since_s, self._told_s = cause, "", time.monotonic(), 0.0
+        self._owner.tell_waiting()
         first = self.n_attempts
         while await self._pause_before_next():
             self.n_attempts += 1

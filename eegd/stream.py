@@ -72,7 +72,7 @@ class Stream:
         """Stream epochs seen, this one included."""
         self.ended: End | None = None
         """How the stream ended, once it has."""
-        self._inlet = Inlet(request, self._context)
+        self._inlet = Inlet(request, self._context, timeout)
 
     # ---- what it is ----
 

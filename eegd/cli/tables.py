@@ -253,6 +253,8 @@ def info_view(info: StreamInfo) -> RenderableType:
     others = [name for name in facts.get("streams", ()) if name != info.stream]
     if others:
         grid.add_row("clock", f"its own; the other chips are {', '.join(others)}")
+    if info.outage:
+        grid.add_row("recovering", Text(info.outage, style=WARNING))
     grid.add_row("rate", f"{info.rate_sps:g} SPS, frames of {info.frame_samples}")
     grid.add_row("delay", f"{duration(info.delay_ns / 1e9)} from electrode to time stamp, not corrected")
     names = ("reference", "ground", "scheme", "wiring")

@@ -34,9 +34,10 @@ RETRY_S = 0.01
 SUMMARY = re.compile(r"^[\d ]+ samples, \d+ lost.*$", re.MULTILINE)
 
 # The command itself, on a board (of several: the first) whose faults are set before anything happens on it. One that
-# hung up stays away.
+# hung up stays away until there is a file `plugged-in` beside the configuration.
 WITH_FAULTS = """
 import json, sys
+from pathlib import Path
 import eegd.acquisition
 from eegd._native import ffi, lib
 from eegd.cli.eegd import main
@@ -44,7 +45,8 @@ from eegd.errors import BoardError
 opened = []
 open_board, faults = eegd.acquisition.open_board, json.loads(sys.argv[1])
 def open_with_faults(config):
-    if opened and any(fault["kind"] == "HANG_UP" for fault in faults):
+    away = not Path(config.path).with_name("plugged-in").exists()
+    if opened and away and any(fault["kind"] == "HANG_UP" for fault in faults):
         raise BoardError("/dev/spidev0.0: No such file or directory")
     opened.append(True)
     board = open_board(config)
