@@ -14,7 +14,16 @@ from eegd.schema import near
 if TYPE_CHECKING:
     import gpiod
 
-__all__ = ["HEADER_LABELS", "RP1_LABEL", "find_lines", "open_chip", "request_drdy", "request_outputs"]
+__all__ = [
+    "HEADER_LABELS",
+    "RP1_LABEL",
+    "find_lines",
+    "line_offsets",
+    "open_chip",
+    "request_drdy",
+    "request_loopback",
+    "request_outputs",
+]
 
 DEVICES = Path("/dev")
 RP1_LABEL = "pinctrl-rp1"
@@ -70,8 +79,8 @@ def open_chip(label: str | None) -> gpiod.Chip:
     raise ConfigError(f'[board] gpio_chip = "{label}": {text}')
 
 
-def find_lines(chip: gpiod.Chip, lines: Mapping[str, str]) -> dict[str, int]:
-    """Offsets of lines given as configuration key and name. ConfigError for a name that the chip does not have.
+def line_offsets(chip: gpiod.Chip) -> dict[str, int]:
+    """Offsets of all its lines, by name.
 
     A header chip whose lines have no names at all numbers them as the header does: GPIO26 is offset 26.
     """
@@ -83,6 +92,12 @@ def find_lines(chip: gpiod.Chip, lines: Mapping[str, str]) -> dict[str, int]:
             offsets.setdefault(name, offset)
     if not offsets and info.label in HEADER_LABELS:
         offsets = {f"GPIO{offset}": offset for offset in range(info.num_lines)}
+    return offsets
+
+
+def find_lines(chip: gpiod.Chip, lines: Mapping[str, str]) -> dict[str, int]:
+    """Offsets of lines given as configuration key and name. ConfigError for a name that the chip does not have."""
+    info, offsets = chip.get_info(), line_offsets(chip)
     for key, name in lines.items():
         if name not in offsets:
             raise ConfigError(
@@ -100,18 +115,34 @@ def request_drdy(chip: gpiod.Chip, drdy: int, idle: int | None) -> gpiod.LineReq
     milliseconds.
     """
     package = _gpiod()
-    line = package.line
-    settings = {
-        drdy: package.LineSettings(
-            direction=line.Direction.INPUT,
-            edge_detection=line.Edge.FALLING,
-            bias=line.Bias.AS_IS,
-            event_clock=line.Clock.MONOTONIC,
-        )
-    }
+    settings = {drdy: _falling_edges(package)}
     if idle is not None:
-        settings[idle] = package.LineSettings(direction=line.Direction.INPUT)
+        settings[idle] = package.LineSettings(direction=package.line.Direction.INPUT)
     return _request(chip, settings, "eegd-drdy", EVENT_BUFFER)
+
+
+def request_loopback(chip: gpiod.Chip, out: int, into: int) -> tuple[gpiod.LineRequest, gpiod.LineRequest]:
+    """An output, high, and an input whose falling edges are stamped as those of DRDY. BoardError as request_drdy."""
+    package = _gpiod()
+    line = package.line
+    high = package.LineSettings(direction=line.Direction.OUTPUT, output_value=line.Value.ACTIVE)
+    watched = _request(chip, {into: _falling_edges(package)}, "eegd-loopback", EVENT_BUFFER)
+    try:
+        return _request(chip, {out: high}, "eegd-loopback", None), watched
+    except BaseException:
+        watched.release()
+        raise
+
+
+def _falling_edges(package: ModuleType) -> gpiod.LineSettings:
+    line = package.line
+    settings: gpiod.LineSettings = package.LineSettings(
+        direction=line.Direction.INPUT,
+        edge_detection=line.Edge.FALLING,
+        bias=line.Bias.AS_IS,
+        event_clock=line.Clock.MONOTONIC,
+    )
+    return settings
 
 
 def request_outputs(chip: gpiod.Chip, offsets: Mapping[str, int]) -> gpiod.LineRequest:

@@ -24,6 +24,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stop", action="store_true", help="stop a running daemon for it; a unit is started again")
     parser.add_argument("--fix", action="store_true", help="change what is safe to change, until the next boot")
     parser.add_argument("--json", action="store_true", help="the whole report as JSON")
+    parser.add_argument(
+        "--loopback",
+        metavar="OUT:IN",
+        type=_loopback,
+        help="only measure how late edges are stamped, over a wire from line OUT to line IN, such as GPIO17:GPIO27",
+    )
     many = parser.add_mutually_exclusive_group()
     many.add_argument("--frames", metavar="N", type=_frames, default=EVERYDAY_FRAMES, help="conversions per SPI clock")
     many.add_argument(
@@ -42,6 +48,15 @@ def _frames(text: str) -> int:
     return number
 
 
+def _loopback(text: str) -> tuple[str, str]:
+    out, found, into = text.partition(":")
+    if not (found and out and into):
+        raise argparse.ArgumentTypeError(f"{text}: two lines are wanted, as in GPIO17:GPIO27")
+    if out == into:
+        raise argparse.ArgumentTypeError(f"{text}: output and input are the same line")
+    return out, into
+
+
 def run_doctor(args: argparse.Namespace) -> int:
     """Examines and reports. FAILED when something is red, USAGE for a configuration that cannot be read."""
     if not args.json:
@@ -49,7 +64,9 @@ def run_doctor(args: argparse.Namespace) -> int:
     from eegd.doctor.examine import Options, examine
     from eegd.doctor.report import as_json
 
-    options = Options(args.config, args.board, args.runtime_dir, args.simulate, args.stop, args.fix, args.frames)
+    options = Options(
+        *(args.config, args.board, args.runtime_dir, args.simulate, args.stop, args.fix, args.frames), args.loopback
+    )
     for number in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C: the chips are stopped, and the daemon started again
         signal.signal(number, signal.default_int_handler)
     try:

@@ -13,6 +13,7 @@ from eegd.doctor import service, system, tuning
 from eegd.doctor.board import BoardOptions, check_board
 from eegd.doctor.check import Context, Level, Result, apply_fixes, run_checks
 from eegd.doctor.linescan import HeaderScan, candidates
+from eegd.doctor.loopback import loopback_check
 from eegd.doctor.probe import System
 from eegd.doctor.running import Running, find_running, lock_holder, start_again, stop_running
 from eegd.errors import EegdError
@@ -39,6 +40,8 @@ class Options:
     fix: bool = False
     frames: int = 500
     """Conversions per SPI clock."""
+    loopback: tuple[str, str] | None = None
+    """An output line that is wired to an input line; then the lateness of stamps is measured, and nothing else."""
 
 
 @dataclass(slots=True)
@@ -64,6 +67,8 @@ def examine(options: Options, computer: System | None = None) -> Examination:
     running = None if options.simulate else _running(options, config, computer, found.results)
     silent = bool(found.results)
     config = config or _config_of(running, options.simulate, computer, found.remarks)
+    if options.loopback is not None:
+        return Examination([loopback_check(config.board, *options.loopback)])
     context = Context(computer, config, running)
     found.results += run_checks(context, "system")
     if running is not None:

@@ -9,7 +9,7 @@ from typing import Protocol
 from eegd.board import Board
 from eegd.doctor.probe import GpioChip
 
-__all__ = ["HeaderScan", "LineScan", "candidates"]
+__all__ = ["HeaderScan", "LineScan", "candidates", "reserved"]
 
 SCAN_S = 0.5
 HEADER = tuple(f"GPIO{number}" for number in range(4, 28))
@@ -26,10 +26,15 @@ class LineScan(Protocol):
         """Falling edges per second on each line tried, while the chips convert."""
 
 
+def reserved(spi: Collection[str], own: Collection[str | None]) -> set[str]:
+    """Lines of the board, its SPI bus and the serial port, in use or not."""
+    kept = {pin for bus, pins in SPI_PINS.items() if any(bus in name for name in spi) for pin in pins}
+    return kept | SERIAL_PINS | {name for name in own if name is not None}
+
+
 def candidates(chip: GpioChip, spi: Collection[str], own: Collection[str | None]) -> list[str]:
     """Free lines that may be made inputs: not the board's, not a bus's, used by nobody."""
-    kept = {pin for bus, pins in SPI_PINS.items() if any(bus in name for name in spi) for pin in pins}
-    kept |= SERIAL_PINS | {name for name in own if name is not None}
+    kept = reserved(spi, own)
     return [name for name in HEADER if name not in kept and chip.consumers.get(name) == ""]
 
 

@@ -47,6 +47,9 @@ class FakeRequest:
     def fall(self, offset: int, number: int, time_ns: int) -> None:
         os.write(self.writer, EVENT.pack(time_ns, 2, offset, number, number))
 
+    def reconfigure_lines(self, settings: dict[int, Any]) -> None:
+        self.settings = settings
+
     def release(self) -> None:
         os.close(self.fd)
         self.released = True
