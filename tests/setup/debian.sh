@@ -45,7 +45,9 @@ inside() { # root, command line
             mount --rbind /dev "$root/dev"
             mount -t tmpfs -o mode=1777 tmpfs "$root/dev/shm"
             mount -t proc proc "$root/proc" 2>/dev/null || mount --rbind /proc "$root/proc"
-            exec chroot "$root" "$@"' bash "$root" \
+            # Not exec: process 1 stays a shell, which reaps orphans. A test that is process 1 would hear no signals.
+            chroot "$root" "$@" || exit $?
+            exit 0' bash "$root" \
         env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 TERM=dumb \
         "${settings[@]}" bash -c "cd /root/eegd && $2"
 }

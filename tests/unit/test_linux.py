@@ -32,6 +32,8 @@ from eegd.spi import rp1_sclk_hz
 WIRED = '[board]\nkind = "linux"\nspi = ["/dev/spidev0.0"]\ndrdy_line = "GPIO26"\n'
 RP1_NAMES = ["ID_SDA", "ID_SCL", *(f"GPIO{number}" for number in range(2, 28)), *["-"] * 26]
 EVENT = struct.Struct("=QIIII24x")
+NOT_ITS_IOCTL = "(ENOTTY|ENOSYS)"
+"""What a file says to an ioctl of a device; ENOSYS is qemu-user's word for one that it does not translate."""
 Direction, Edge, Clock, Value = gpiod.line.Direction, gpiod.line.Edge, gpiod.line.Clock, gpiod.line.Value
 
 
@@ -258,7 +260,7 @@ def test_outputs_begin_quiet_and_only_the_wired_ones_can_be_set(computer: Comput
         assert {settings.direction for settings in lines.settings.values()} == {Direction.OUTPUT}
         with pytest.raises(BoardError, match="setting line RESET to 0: E"):
             board.set_line("RESET", 0)
-        with pytest.raises(BoardError, match="setting line START to 1: ENOTTY"):
+        with pytest.raises(BoardError, match=f"setting line START to 1: {NOT_ITS_IOCTL}"):
             board.set_line("START", 1)  # asked the kernel, of which a pipe knows nothing
 
 
@@ -292,7 +294,7 @@ def test_a_cascade_opens_a_device_per_chip_select_in_order(computer: Computer) -
     wired = WIRED.replace('["/dev/spidev0.0"]', '["/dev/spidev0.1", "/dev/spidev0.0"]')
     with opened(computer, 'chips = ["ADS1299", "ADS1299"]', wired) as board:
         for select in (0, 1):  # each reaches its device, which is a file and refuses
-            with pytest.raises(BoardError, match=f"chip select {select}: ENOTTY"):
+            with pytest.raises(BoardError, match=f"chip select {select}: {NOT_ITS_IOCTL}"):
                 board.transfer(b"\0", cs=select, speed_hz=1_000_000)
         with pytest.raises(BoardError, match="chip select 2: EINVAL"):
             board.transfer(b"\0", cs=2, speed_hz=1_000_000)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import select
 import threading
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -26,7 +27,9 @@ def post(events: Any, a: int, kind: int = 0) -> int:
 
 def take(events: Any, most: int = 16) -> list[Any]:
     out = ffi.new("struct eegd_event[]", most)
-    return [out[i] for i in range(lib.eegd_events_take(events, out, most))]
+    taken = out[0 : lib.eegd_events_take(events, out, most)]
+    # Copies: out[i] refers to memory that goes with `out`, and the producer's next event may lie there.
+    return [SimpleNamespace(number=event.number, sample_index=event.sample_index, a=event.a) for event in taken]
 
 
 def stats(events: Any) -> dict[str, int]:
