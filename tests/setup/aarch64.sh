@@ -11,12 +11,14 @@
 # Run as root. Packages come from where this machine has its own from. The system stays in build/aarch64, with what
 # was built in it: only the first run makes it, later ones copy the files that changed.
 #   SUITE=trixie         which Debian; default: bookworm
-#   PYTEST_ARGS="-k …"   other tests than those named below
+#   PYTEST_ARGS="…"      for pytest, in place of the files of PYTHON_TESTS, such as "tests/unit -k lease"
 #   ONLY="native"        only some of the steps native, pages, python
 set -euo pipefail
 
 SUITE=${SUITE:-bookworm}
 ONLY=${ONLY:-native pages python}
+# Of the tests of whole daemons, those on the virtual clock: they wait for nothing but what they ask for.
+PYTHON_TESTS="tests/unit tests/simulation/test_002_wiring.py"
 PACKAGES=ca-certificates,gcc,git,libc6-dev,libffi-dev,libsystemd-dev,make,pkg-config,procps,python3,python3-dev,python3-venv
 checkout=$(cd "$(dirname "$0")/../.." && pwd -P)
 . "$checkout/tests/setup/debian.sh"
@@ -111,7 +113,7 @@ say "make setup"
 inside "$root" "time make setup" || die "make setup failed"
 step native "all C with warnings as errors, C unit tests" "${emulated}make check-c test-native"
 step pages "C unit tests, pages of 16 KiB" "${emulated}QEMU_PAGESIZE=16384 make test-native"
-step python "Python tests" "${emulated}.venv/bin/python -m pytest -q ${PYTEST_ARGS:-tests/unit}"
+step python "Python tests" "${emulated}.venv/bin/python -m pytest -q --durations=10 ${PYTEST_ARGS:-$PYTHON_TESTS}"
 
 say "what was skipped"
 cat "$log".* | grep -E '^(SKIPPED|skip )' | sort | uniq -c || echo nothing
