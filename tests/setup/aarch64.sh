@@ -91,6 +91,13 @@ sync_sources() {
     git -C "$checkout" log -1 --format="%h %s, and what is not committed; $copied files differed"
 }
 
+# The recordings that tests replay, for them beside the checkout as well.
+copy_recordings() {
+    [ -d "$checkout/../shared/data" ] || return 0
+    mkdir -p "$root/root/shared"
+    cp -r "$checkout/../shared/data" "$root/root/shared/"
+}
+
 failed=()
 summary=
 step() { # name, what it is, command line
@@ -106,6 +113,7 @@ register_qemu
 make_root
 say "the repository"
 sync_sources
+copy_recordings
 
 emulated=
 [ "$(uname -m)" = aarch64 ] || emulated="EEGD_EMULATED_CPU=qemu-user "
