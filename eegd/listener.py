@@ -33,11 +33,15 @@ class Listener:
         self._pause: asyncio.TimerHandle | None = None
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
         try:
-            with contextlib.suppress(FileNotFoundError):
-                path.unlink()
-            self._socket.bind(str(path))
-            os.chmod(path, 0o660)
+            # Under its name only once it listens: who sees the name is let in, and never refused.
+            new = path.with_suffix(".new")
+            for stale in (new, path):
+                with contextlib.suppress(FileNotFoundError):
+                    stale.unlink()
+            self._socket.bind(str(new))
+            os.chmod(new, 0o660)
             self._socket.listen(BACKLOG)
+            new.rename(path)
         except BaseException:
             self._socket.close()
             raise

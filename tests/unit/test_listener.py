@@ -6,6 +6,7 @@ import asyncio
 import os
 import resource
 import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -60,3 +61,34 @@ def test_a_dead_name_of_an_earlier_owner_is_taken_over(tmp_path: Path) -> None:
         Listener(tmp_path / "s", lambda connection: connection.close()).close()
 
     asyncio.run(work())
+
+
+def test_who_sees_the_name_is_never_refused(tmp_path: Path) -> None:
+    path, rounds = tmp_path / "s", 300
+    turn = threading.Barrier(2)
+    outcomes: list[str] = []
+
+    def knock_as_soon_as_the_name_is_there() -> None:
+        for _ in range(rounds):
+            turn.wait()
+            while not path.exists():
+                pass
+            try:
+                knock(path).close()
+                outcomes.append("let in")
+            except OSError as error:
+                outcomes.append(str(error))
+            turn.wait()
+
+    async def work() -> None:
+        for _ in range(rounds):
+            turn.wait()
+            listener = Listener(path, lambda connection: connection.close())
+            turn.wait()
+            listener.close()
+
+    knocker = threading.Thread(target=knock_as_soon_as_the_name_is_there)
+    knocker.start()
+    asyncio.run(work())
+    knocker.join()
+    assert outcomes == ["let in"] * rounds
