@@ -254,17 +254,18 @@ static void test_random_trouble_is_always_made_good(void)
 
 /* As on a computer: every stamp 7 … 20 us late, of 1000 edges one lost by the queue, and ten merged with the
  * next, which is then up to 30 us later still. The lower edge of the stamps is 7 us late, which no loop can
- * see. */
+ * see: the times are true once that is taken off, as [board] edge_latency_ns does, and not with the mean. */
 static void test_times_and_rate_are_true_on_stamps_as_of_a_computer(void)
 {
     static const double steady_rates[] = {250, 1000, 4000};
     for (int k = 0; k < 3; k++) {
-        double rate = steady_rates[k], worst_ns = 0, worst_ppm = 0;
+        double rate = steady_rates[k], worst_ns = 0, worst_ppm = 0, worst_by_mean_ns = 0;
+        const double least_ns = 7000, mean_ns = 13500; /* of most: merged edges are later still */
         start(rate);
         line.period_ns /= 1 + 123.4e-6;
         eegd_cadence_start(&line.cadence, 0);
         for (uint64_t i = 0, last = (uint64_t)(90 * rate); i < last; i++) {
-            double dice = i && i < last - 1 ? roll() : 1, late_ns = 7000 + 13000 * roll();
+            double dice = i && i < last - 1 ? roll() : 1, late_ns = least_ns + 13000 * roll();
             uint64_t n = 1;
             if (dice < 0.001) {
                 line.seq++;
@@ -278,15 +279,19 @@ static void test_times_and_rate_are_true_on_stamps_as_of_a_computer(void)
                 n--; /* the first edge is number 0 */
             edge(n, late_ns);
             double off_ns = (double)(line.cadence.clock.time_base_ns - true_ns(line.position)) +
-                            line.cadence.clock.time_offset_ns - 7000;
+                            line.cadence.clock.time_offset_ns - least_ns;
             if (i > 60 * rate) {
                 worst_ns = fmax(worst_ns, fabs(off_ns));
+                worst_by_mean_ns = fmax(worst_by_mean_ns, fabs(off_ns + least_ns - mean_ns));
                 worst_ppm = fmax(worst_ppm, fabs(eegd_clock_ppm(&line.cadence.clock) - 123.4));
             }
         }
-        printf("     %5.0f SPS, 60 … 90 s: times within %.2f us, rate within %.2f ppm\n", rate,
-               worst_ns / 1e3, worst_ppm);
+        printf(
+            "     %5.0f SPS, 60 … 90 s: times within %.2f us less the least lateness, %.2f us less the mean; "
+            "rate within %.2f ppm\n",
+            rate, worst_ns / 1e3, worst_by_mean_ns / 1e3, worst_ppm);
         CHECK(worst_ns < 5000);
+        CHECK(worst_by_mean_ns > worst_ns);
         CHECK(worst_ppm < 1);
         CHECK_EQ(line.index, line.position + 1);
         CHECK_EQ(line.n_extra, 0);

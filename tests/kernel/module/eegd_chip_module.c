@@ -32,6 +32,12 @@ static int start_line = -1, reset_line = -1, pwdn_line = -1;
 module_param_named(start, start_line, int, 0444);
 module_param_named(reset, reset_line, int, 0444);
 module_param_named(pwdn, pwdn_line, int, 0444);
+static int loopback[2] = {-1, -1};
+module_param_array(loopback, int, NULL, 0444);
+MODULE_PARM_DESC(loopback, "GPIO numbers of an output and of the input that a wire connects it to");
+static unsigned int loopback_ns = 3000;
+module_param(loopback_ns, uint, 0444);
+MODULE_PARM_DESC(loopback_ns, "from the fall of that wire to its interrupt");
 static unsigned int fclk_hz = 2048000;
 module_param(fclk_hz, uint, 0444);
 static int ppm;
@@ -145,6 +151,9 @@ static struct emulator *make_emulator(void)
     emulator->start_line = start_line;
     emulator->reset_line = reset_line;
     emulator->pwdn_line = pwdn_line;
+    emulator->loop_out = loopback[0];
+    emulator->loop_in = loopback[1];
+    emulator->loop_ns = loopback_ns;
     emulator->frame_bytes = chips * (3 + 3 * channels);
     emulator->capacity = capacity;
     emulator->lead_in = lead_in;
@@ -198,7 +207,7 @@ static int __init start_module(void)
     int error;
 
     if (chips < 1 || chips > EMULATOR_CHIPS || (channels != 4 && channels != 6 && channels != 8) ||
-        capacity == 0)
+        capacity == 0 || loopback[0] >= EMULATOR_LINES || loopback[1] >= EMULATOR_LINES)
         return -EINVAL;
     error = platform_driver_register(&driver);
     if (error)
@@ -225,6 +234,7 @@ static void __exit end_module(void)
     platform_device_unregister(the_device); /* spidev, controller and gpiochip go with it */
     platform_driver_unregister(&driver);
     hrtimer_cancel(&emulator->timer);
+    emulator_lines_exit(emulator);
     the_emulator = NULL;
     kfree(emulator);
 }

@@ -97,6 +97,9 @@ struct emulator {
     DECLARE_BITMAP(outputs, EMULATOR_LINES);
     DECLARE_BITMAP(levels, EMULATOR_LINES);
     int start_line, reset_line, pwdn_line;
+    int loop_out, loop_in;      /* an output with a wire to an input; < 0: none */
+    u32 loop_ns;                /* from its fall to the interrupt */
+    struct hrtimer loop_timer;  /* the interrupt */
     u64 late_ns[EMULATOR_LATE]; /* held-back edges of chip 0; EMULATOR_NEVER: free */
     u32 merged;                 /* edges that wait for the next one */
 
@@ -132,6 +135,8 @@ u64 emulator_wire_end(const struct emulator *emulator);
 
 /* lines.c */
 int emulator_lines_init(struct emulator *emulator, struct device *parent, const char *label);
+/* Once no line is requested any more. */
+void emulator_lines_exit(struct emulator *emulator);
 /* Hard interrupt context, lock released. */
 void emulator_tell_edge(struct emulator *emulator, int line);
 

@@ -3,7 +3,8 @@
  * The emulator's GPIO controller: DRDY lines whose falls interrupt, and outputs
  * for the chips' START, RESET and PWDN pins. It carries the label and the line
  * names of the Raspberry Pi 5's header. Rising edges of DRDY can be read as a
- * level but do not interrupt.
+ * level but do not interrupt. One output may have a wire to an input, whose
+ * falls then interrupt a known time after the output's.
  */
 #include <linux/interrupt.h>
 #include <linux/irq.h>
@@ -59,6 +60,24 @@ static void move_pin(struct emulator *emulator, unsigned int line, u64 tick, int
     }
 }
 
+static enum hrtimer_restart on_loop_timer(struct hrtimer *timer)
+{
+    struct emulator *emulator = container_of(timer, struct emulator, loop_timer);
+
+    emulator_tell_edge(emulator, emulator->loop_in);
+    return HRTIMER_NORESTART;
+}
+
+/* The wire from one line to the other. */
+static void move_wire(struct emulator *emulator, unsigned int line, int level)
+{
+    if (emulator->loop_in < 0 || (int)line != emulator->loop_out)
+        return;
+    if (test_bit(emulator->loop_in, emulator->levels) && !level)
+        hrtimer_start(&emulator->loop_timer, ns_to_ktime(emulator->loop_ns), HRTIMER_MODE_REL_HARD);
+    __assign_bit(emulator->loop_in, emulator->levels, level);
+}
+
 static int write_level(struct gpio_chip *gpio, unsigned int line, int level)
 {
     struct emulator *emulator = gpiochip_get_data(gpio);
@@ -66,6 +85,7 @@ static int write_level(struct gpio_chip *gpio, unsigned int line, int level)
 
     raw_spin_lock_irqsave(&emulator->lock, flags);
     __assign_bit(line, emulator->levels, level);
+    move_wire(emulator, line, level);
     move_pin(emulator, line, emulator_catch_up(emulator), level);
     emulator_arm(emulator);
     raw_spin_unlock_irqrestore(&emulator->lock, flags);
@@ -175,6 +195,12 @@ int emulator_lines_init(struct emulator *emulator, struct device *parent, const 
 {
     struct gpio_chip *gpio = &emulator->gpio;
 
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 13, 0)
+    hrtimer_setup(&emulator->loop_timer, on_loop_timer, CLOCK_MONOTONIC, HRTIMER_MODE_REL_HARD);
+#else
+    hrtimer_init(&emulator->loop_timer, CLOCK_MONOTONIC, HRTIMER_MODE_REL_HARD);
+    emulator->loop_timer.function = on_loop_timer;
+#endif
     gpio->label = label;
     gpio->parent = parent;
     gpio->owner = THIS_MODULE;
@@ -191,4 +217,9 @@ int emulator_lines_init(struct emulator *emulator, struct device *parent, const 
     gpio->irq.handler = handle_bad_irq;
     gpio->irq.default_type = IRQ_TYPE_NONE;
     return devm_gpiochip_add_data(parent, gpio, emulator);
+}
+
+void emulator_lines_exit(struct emulator *emulator)
+{
+    hrtimer_cancel(&emulator->loop_timer);
 }
