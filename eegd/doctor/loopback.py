@@ -148,8 +148,8 @@ def _judge(lateness: Lateness, configured_ns: int) -> Result:
     low, high = lateness.least_ns
     middle, half = (low + high) // 2, (high - low + 1) // 2
     found = f"{len(lateness.upper_ns)} edges are stamped late: {lateness.text}"
-    if low <= configured_ns <= high:
-        known = f"the configured {configured_ns} ns lies within the least"
+    if configured_ns and low <= configured_ns <= high:  # 0 is no measurement, even where it cannot be excluded
+        known = f"the configured {configured_ns} ns lies within the bounds of the least, {middle} ± {half} ns"
         return Result(CHECK, Level.OK, f"{found}; {known}", group="board")
     why = (
         f"{configured_ns} ns are configured; the least is {middle} ± {half} ns, which is constant and is in all times. "

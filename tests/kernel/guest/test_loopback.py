@@ -34,6 +34,8 @@ def known_lateness(ns: int) -> int:
     low, high = (1000 * float(text) for text in bounds.groups())
     # The timer that stands for the interrupt is itself late, but never early.
     expect(ns <= high <= ns + WIDEST_NS and low <= high, f"{ns} ns: {found['found']}")
+    middle = int(found["mend"].rpartition(" = ")[2])
+    expect(abs(middle - (low + high) / 2) <= 10, f"{found}")
     row(test=f"loopback: {ns} ns late", found=bounds[0], mend=found["mend"])
     unload()
     return round(high)
