@@ -257,6 +257,7 @@ def test_a_capture_thread_that_hangs_starves_the_watchdog(manager: Manager, dire
         running = asyncio.create_task(daemon.run())
         async with asyncio.timeout(WAIT_S):
             while not daemon.acquisition.n_published:
+                manager.heard()  # its socket holds few messages, and a slow start sends more
                 await asyncio.sleep(0.01)
         frozen = daemon.acquisition.progress
         with pytest.MonkeyPatch.context() as patch:
