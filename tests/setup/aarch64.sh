@@ -121,7 +121,9 @@ say "make setup"
 inside "$root" "time make setup" || die "make setup failed"
 step native "all C with warnings as errors, C unit tests" "${emulated}make check-c test-native"
 step pages "C unit tests, pages of 16 KiB" "${emulated}QEMU_PAGESIZE=16384 make test-native"
-step python "Python tests" "${emulated}.venv/bin/python -m pytest -q --durations=10 ${PYTEST_ARGS:-$PYTHON_TESTS}"
+# A test that hangs says where, after so many seconds.
+pytest=".venv/bin/python -m pytest -q --durations=10 -o faulthandler_timeout=300"
+step python "Python tests" "$emulated$pytest ${PYTEST_ARGS:-$PYTHON_TESTS}"
 
 say "what was skipped"
 cat "$log".* | grep -E '^(SKIPPED|skip )' | sort | uniq -c || echo nothing
