@@ -1,8 +1,9 @@
-"""Checks of what makes latency: governor, PCIe power saving, limits, and the kernel's thread for DRDY edges."""
+"""Checks of what makes latency: preemption, governor, PCIe power saving, limits, the kernel's thread for DRDY edges."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -13,12 +14,55 @@ from eegd.doctor.probe import Scheduling, System
 
 __all__ = ["bench_irq_thread"]
 
+PREEMPT_NOW = "sys/kernel/debug/sched/preempt"
+"""Root only: `none voluntary (full)`."""
+PREEMPT_BUILT = {"CONFIG_PREEMPT": "full", "CONFIG_PREEMPT_LAZY": "lazy"}
+PREEMPT_BUILT |= {"CONFIG_PREEMPT_VOLUNTARY": "voluntary", "CONFIG_PREEMPT_NONE": "none"}
+PREEMPTIBLE = ("full", "lazy")
+"""Of `lazy` only ordinary threads wait; a real-time thread interrupts a system call as under `full`."""
 GOVERNORS = "sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_governor"
 ASPM = "sys/module/pcie_aspm/parameters/policy"
 CAP_IPC_LOCK, CAP_SYS_NICE = 14, 23
 RTPRIO, MEMLOCK = "Max realtime priority", "Max locked memory"
 IRQ_THREAD = r"^irq/\d+-eegd"
 UNTIL_BOOT = "until the next boot"
+
+
+@check("preemption", hardware=True)
+def preemption(context: Context) -> Iterator[Result]:
+    """May the capture thread interrupt another program's system call?"""
+    system = context.system
+    if system.real_time:
+        yield Result("preemption", Level.OK, "PREEMPT_RT")
+        return
+    model, source = _preemption(system)
+    if model is None:
+        told = "PREEMPT_DYNAMIC; which model is in use only root can see"
+        yield Result("preemption", Level.NOTE, told, mend=f"sudo cat /{PREEMPT_NOW}")
+    elif model in PREEMPTIBLE:
+        yield Result("preemption", Level.OK, f"{model} ({source})")
+    else:
+        mend = "preempt=full at the end of the kernel's command line (cmdline.txt of a Raspberry Pi), then reboot"
+        if "PREEMPT" not in system.version:
+            mend = "a kernel that is built with CONFIG_PREEMPT, as Raspberry Pi OS has it"
+        why = "capture waits for other programs' system calls: at 8000 SPS and above samples are missed"
+        yield Result("preemption", Level.WARN, f"{model} ({source})", why, mend)
+
+
+def _preemption(system: System) -> tuple[str | None, str]:
+    """(full, lazy, voluntary, none; where that is said); None where a kernel that can change it does not say it."""
+    if "PREEMPT" not in system.version:
+        return "voluntary or none", "the kernel's version says no PREEMPT"
+    if "PREEMPT_DYNAMIC" not in system.version:
+        return "full", "PREEMPT in the kernel's version"
+    now = re.search(r"\((\w+)\)", system.read(PREEMPT_NOW) or "")
+    if now:
+        return now[1], "in use now"
+    asked = re.findall(r"(?:^|\s)preempt=(full|lazy|voluntary|none)(?=\s|$)", system.read("proc/cmdline") or "")
+    if asked:
+        return asked[-1], "on the kernel's command line"
+    built = re.findall(r"^(CONFIG_PREEMPT\w*)=y$", system.read(f"boot/config-{system.release}") or "", re.MULTILINE)
+    return next((PREEMPT_BUILT[name] for name in built if name in PREEMPT_BUILT), None), "this kernel's default"
 
 
 @check("governor")

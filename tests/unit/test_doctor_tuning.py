@@ -42,6 +42,61 @@ def running(**changes: Any) -> Running:
     return Running(Client(Path("/nowhere")), status | changes, "eegd.service")
 
 
+DYNAMIC = "#1 SMP PREEMPT_DYNAMIC Debian 6.12.1-1 (2024-11-25)"
+
+
+@pytest.mark.parametrize(
+    ("version", "found"), [("#1 SMP PREEMPT_RT Debian", "PREEMPT_RT"), ("#1 SMP PREEMPT Debian", "full (PREEMPT in")]
+)
+def test_a_kernel_that_is_built_preemptible_is_well(computer: Computer, version: str, found: str) -> None:
+    computer.facts["version"] = version
+    result = result_of(computer, "preemption")
+    assert result.level is Level.OK and result.found.startswith(found)
+
+
+@pytest.mark.parametrize(
+    ("modes", "level", "found"),
+    [
+        ("none (voluntary) full", Level.WARN, "voluntary (in use now)"),
+        ("(none) voluntary full", Level.WARN, "none (in use now)"),
+        ("none voluntary (full)", Level.OK, "full (in use now)"),
+        ("none voluntary full (lazy)", Level.OK, "lazy (in use now)"),
+    ],
+)
+def test_the_preemption_in_use_goes_before_the_command_line(
+    computer: Computer, modes: str, level: Level, found: str
+) -> None:
+    computer.facts["version"] = DYNAMIC
+    computer.file("sys/kernel/debug/sched/preempt", f"{modes}\n")
+    computer.file("proc/cmdline", "root=/dev/sda1 preempt=full quiet\n")
+    result = result_of(computer, "preemption")
+    assert (result.level, result.found) == (level, found)
+    assert ("preempt=full" in result.mend) == (level is Level.WARN)
+
+
+def test_preemption_is_read_from_the_command_line_where_only_root_sees_what_is_in_use(computer: Computer) -> None:
+    computer.facts["version"] = DYNAMIC
+    computer.file("proc/cmdline", "preempt=full notpreempt=none preempt=voluntary\n")
+    result = result_of(computer, "preemption")
+    assert result.level is Level.WARN and result.found == "voluntary (on the kernel's command line)"
+
+
+def test_preemption_that_nobody_chose_is_the_kernels_default(computer: Computer) -> None:
+    computer.facts |= {"version": DYNAMIC, "release": "6.12.1-amd64"}
+    computer.file("proc/cmdline", "quiet\n")
+    assert result_of(computer, "preemption").level is Level.NOTE
+    config = "CONFIG_PREEMPT_BUILD=y\n# CONFIG_PREEMPT_NONE is not set\nCONFIG_PREEMPT_VOLUNTARY=y\n"
+    computer.file("boot/config-6.12.1-amd64", config)
+    result = result_of(computer, "preemption")
+    assert result.level is Level.WARN and result.found == "voluntary (this kernel's default)"
+
+
+def test_a_kernel_that_cannot_preempt_needs_another_one(computer: Computer) -> None:
+    computer.facts["version"] = "#1 SMP Debian"
+    result = result_of(computer, "preemption")
+    assert result.level is Level.WARN and "preempt=full" not in result.mend and "CONFIG_PREEMPT" in result.mend
+
+
 def governors(computer: Computer, value: str) -> list[Path]:
     return [
         computer.file(f"sys/devices/system/cpu/cpu{core}/cpufreq/scaling_governor", f"{value}\n") for core in range(4)
