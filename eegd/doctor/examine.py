@@ -23,6 +23,8 @@ __all__ = ["Examination", "Options", "examine"]
 
 REGISTERED = (system, tuning, service)
 """Modules whose import fills the list of checks, in its order."""
+DEVICES = ("SPI devices", "GPIO chip", "GPIO lines")
+"""What is red among these is why a board cannot be opened."""
 EMULATED = "the emulated board was examined; --config FILE examines yours"
 SERVICE_CONFIG = "etc/eegd/eegd.toml"
 """What eegd.service runs with."""
@@ -73,7 +75,9 @@ def examine(options: Options, computer: System | None = None) -> Examination:
     found.results += run_checks(context, "system")
     if running is not None:
         found.results += run_checks(context, "service")
-    found.results += [_held()] if silent else _board(context, options, found.remarks)
+    board = [_held()] if silent else _board(context, options, found.remarks)
+    causes = [result.check for result in found.results if result.level is Level.RED and result.check in DEVICES]
+    found.results += [_told_already(result, causes) for result in board]
     if options.fix:
         found.results = list(apply_fixes(found.results))
     return found
@@ -148,6 +152,13 @@ def _board(context: Context, options: Options, remarks: list[str]) -> Iterator[R
                 refused = str(error)
     if refused:
         yield Result("daemon", Level.RED, refused, "nothing is acquired until it runs", group="service")
+
+
+def _told_already(result: Result, causes: list[str]) -> Result:
+    """A board that cannot be opened for what is red above is no second fault."""
+    if not causes or result.level is not Level.RED or not result.check.startswith("board"):
+        return result
+    return replace(result, level=Level.NOTE, mend=f"see {', '.join(causes)} above")
 
 
 def _held() -> Result:

@@ -126,3 +126,15 @@ def test_a_unit_that_does_not_start_again_is_said(
     found = examine(Options(stop=True, frames=QUICK), computer.system)
     assert not found.well
     assert any("sudo systemctl start eegd.service" in result.found for result in found.results)
+
+
+def test_a_device_that_may_not_be_used_is_the_only_red_row(empty: Path, computer: Computer, tmp_path: Path) -> None:
+    computer.file("dev/spidev0.0", mode=0o600)
+    (computer.root / "dev/spidev0.0").chmod(0)
+    computer.gpio()
+    config = tmp_path / "board.toml"
+    config.write_text('[board]\nkind = "linux"\nspi = ["/dev/spidev0.0"]\ndrdy_line = "GPIO26"\n')
+    found = examine(Options(config=str(config), frames=QUICK), computer.system)
+    assert [result.check for result in found.results if result.level is Level.RED] == ["SPI devices"]
+    (board,) = [result for result in found.results if result.check == "board"]
+    assert board.level is Level.NOTE and board.mend == "see SPI devices above"
