@@ -27,6 +27,7 @@ TOOLS = {
     "make": "make",
     "gcc": "gcc",
     "xz": "xz-utils",
+    "setpriv": "util-linux",
 }
 BIOS = Path("/usr/share/seabios/bios-256k.bin")
 

@@ -20,6 +20,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from tests.kernel.host import BUILD, ROOT, HostError, say
 from tests.kernel.image import guest_disk, initial_ram_disk
@@ -33,6 +34,7 @@ BOOT_SECONDS = 600
 # preempt=full: as the Raspberry Pi's kernel is built.
 COMMAND_LINE = "console=ttyS0 quiet panic=-1 systemd.show_status=0 preempt=full"
 GUEST = Path(__file__).with_name("guest")
+END_WITH_PARENT = ("setpriv", "--pdeathsig", "KILL")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +79,14 @@ class Outcome:
 def prepare() -> Machine:
     """Makes what is missing: kernel, module, disk, snapshot."""
     BUILD.mkdir(parents=True, exist_ok=True)
-    with only_one():
+    with only_one() as lock:
         linux = kernel()
         machine = Machine(linux.image, initial_ram_disk(linux), guest_disk(linux), build_module(linux))
         key = snapshot_key(machine)
         mark = BUILD / "snapshot.key"
         if not (mark.exists() and mark.read_text(encoding="utf-8") == key):
             mark.unlink(missing_ok=True)
-            take_snapshot(machine)
+            take_snapshot(machine, lock)
             mark.write_text(key, encoding="utf-8")
     return machine
 
@@ -98,22 +100,22 @@ def snapshot_key(machine: Machine) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-def take_snapshot(machine: Machine) -> None:
+def take_snapshot(machine: Machine, lock: IO[str]) -> None:
     """Boots until the agent waits for its line, and keeps that moment in the disk."""
     say("booting the guest once …")
     with tempfile.TemporaryDirectory(prefix="eegd-boot-") as scratch:
         job, console, out, monitor = (Path(scratch) / name for name in ("job", "console", "out", "monitor"))
         write_job(job, {})
         command = [*machine.command(job, console), "-monitor", f"unix:{monitor},server=on,wait=off"]
-        with out.open("wb") as output, subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output) as qemu:
+        with out.open("wb") as output, running(command, subprocess.PIPE, output, lock) as qemu:
             end = time.monotonic() + BOOT_SECONDS
             while b"READY" not in out.read_bytes():
                 if qemu.poll() is not None or time.monotonic() > end:
-                    qemu.kill()
                     tail = console.read_text(errors="replace")[-2000:] if console.exists() else ""
                     raise HostError(f"the guest did not come up; its console ends with:\n{tail}")
                 time.sleep(0.1)
             said = tell_monitor(monitor, f"stop\nsavevm {SNAPSHOT}\nquit\n")
+            qemu.wait()
         if "Error" in said:
             raise HostError(f"savevm: {said}")
 
@@ -161,11 +163,31 @@ def project_files(machine: Machine) -> dict[str, Path | bytes]:
 
 
 @contextlib.contextmanager
-def only_one() -> Iterator[None]:
-    """The disk serves one machine at a time, and is made once; another run waits here."""
+def only_one() -> Iterator[IO[str]]:
+    """The disk serves one machine at a time, and is made once; another run waits here. The lock, for QEMU to hold."""
     with (BUILD / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("waiting for the end of another run of the kernel tests …")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield lock
+
+
+@contextlib.contextmanager
+def running(
+    command: list[str], stdin: int | IO[bytes], stdout: IO[bytes], lock: IO[str]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that ends with this block, and with this process however that ends; it holds the lock until then."""
+    alone = [*END_WITH_PARENT, *command]
+    process = subprocess.Popen(alone, stdin=stdin, stdout=stdout, pass_fds=(lock.fileno(),))
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        if process.stdin is not None:
+            process.stdin.close()
 
 
 def run_script(
@@ -177,18 +199,18 @@ def run_script(
 ) -> Outcome:
     """Runs guest/NAME.py from the snapshot. `limit_s` (wall time) only ends what hangs."""
     begin = time.monotonic()
-    with only_one(), tempfile.TemporaryDirectory(prefix="eegd-run-") as scratch:
+    with only_one() as lock, tempfile.TemporaryDirectory(prefix="eegd-run-") as scratch:
         job, console, out, into = (Path(scratch) / part for part in ("job", "console", "out", "in"))
         write_job(job, {**project_files(machine), **(files or {})})
         into.write_text(f"{' '.join((name, *arguments))}\n", encoding="utf-8")
         command = [*machine.command(job, console), "-monitor", "none", "-loadvm", SNAPSHOT]
-        with into.open("rb") as line, out.open("wb") as output:
-            qemu = subprocess.Popen(command, stdin=line, stdout=output)
-            try:
-                qemu.wait(timeout=limit_s)
-            except subprocess.TimeoutExpired:
-                qemu.kill()
-                qemu.wait()
+        with (
+            into.open("rb") as line,
+            out.open("wb") as output,
+            running(command, line, output, lock) as qemu,
+            contextlib.suppress(subprocess.TimeoutExpired),
+        ):
+            qemu.wait(timeout=limit_s)
         said = out.read_text(encoding="utf-8", errors="replace")
         kernel_said = console.read_text(encoding="utf-8", errors="replace") if console.exists() else ""
     text, _, rest = said.rpartition("\nEXIT ")

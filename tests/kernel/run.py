@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -79,6 +80,17 @@ def job_files(script: str | None) -> dict[str, Path | bytes]:
 
 
 def main(arguments: Sequence[str]) -> int:
+    for number in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C: QEMU ends, temporary files go
+        signal.signal(number, signal.default_int_handler)
+    try:
+        return run_scripts(arguments)
+    except KeyboardInterrupt:
+        print("kernel tests: interrupted", file=sys.stderr)
+        return 130
+
+
+def run_scripts(arguments: Sequence[str]) -> int:
+    """Prepares the machine and runs what was asked for; the exit code."""
     split = list(arguments).index("--") if "--" in arguments else len(arguments)
     try:
         names = scripts(arguments[:split])

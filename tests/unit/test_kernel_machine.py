@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
+import fcntl
+import signal
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
 import pytest
 
-from tests.kernel.host import HostError, missing_packages
+from tests.kernel.host import ROOT, HostError, missing_packages
 from tests.kernel.image import codename, key_of, pypi_requirements
 from tests.kernel.linux import correct_paths, digest, first_dependency, module_sources
 from tests.kernel.machine import JOB_BYTES, Outcome, write_job
@@ -118,3 +122,33 @@ def test_a_script_that_never_ended_has_failed(
 def test_a_program_that_is_not_there_is_refused_before_anything_starts() -> None:
     with pytest.raises(HostError, match="KERNEL_SCRIPT=/nowhere: there is no such file"):
         job_files("/nowhere")
+
+
+# Starts a process that would never end, and says so.
+HOLDER = """
+import signal, sys
+from pathlib import Path
+from tests.kernel.machine import running
+for number in (signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, signal.default_int_handler)
+with open(sys.argv[1], "w") as lock, open(sys.argv[2], "wb") as out:
+    import fcntl
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    with running(["sleep", "infinity"], 0, out, lock) as process:
+        print(process.pid, flush=True)
+        process.wait()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_a_run_that_is_stopped_leaves_no_emulated_computer_behind(tmp_path: Path, number: signal.Signals) -> None:
+    lock = tmp_path / "lock"
+    command = [sys.executable, "-c", HOLDER, str(lock), str(tmp_path / "out")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT) as holder:
+        assert holder.stdout is not None
+        child = int(holder.stdout.readline())
+        holder.send_signal(number)
+        holder.wait()
+    with lock.open() as free:
+        fcntl.flock(free, fcntl.LOCK_EX)  # what the child holds until its end
+    assert not Path(f"/proc/{child}").exists() or "State:\tZ" in Path(f"/proc/{child}/status").read_text()
