@@ -43,6 +43,9 @@ module_param(fclk_hz, uint, 0444);
 static int ppm;
 module_param(ppm, int, 0444);
 MODULE_PARM_DESC(ppm, "error of the chips' clock");
+static unsigned int max_sclk_hz;
+module_param(max_sclk_hz, uint, 0444);
+MODULE_PARM_DESC(max_sclk_hz, "faster SPI clocks read every bit one place late, as over long wires; 0: none");
 static bool power_up;
 module_param(power_up, bool, 0444);
 MODULE_PARM_DESC(power_up, "chips are deaf for 2^18 tCLK at first");
@@ -78,8 +81,9 @@ static int print_status(char *buffer, const struct emulator *emulator)
     at += sysfs_emit_at(buffer, at, "transfers %llu\nbytes %llu\nframes_written %llu\nstarts %llu\n",
                         counters->transfers, counters->bytes, emulator->written,
                         emulator->slots[0].chip.starts);
-    at += sysfs_emit_at(buffer, at, "timer_calls %llu\ntimer_ns %llu\nconverting %u\n", counters->timer_calls,
-                        counters->timer_ns, emulator->slots[0].chip.converting);
+    at += sysfs_emit_at(buffer, at, "timer_calls %llu\ntimer_ns %llu\nconverting %u\ntoo_fast %llu\n",
+                        counters->timer_calls, counters->timer_ns, emulator->slots[0].chip.converting,
+                        counters->too_fast);
     for (kind = 0; kind < FAULT_KINDS; kind++)
         at += sysfs_emit_at(buffer, at, "injected_%s %llu\n", emulator_fault_name(kind),
                             counters->injected[kind]);
@@ -157,6 +161,7 @@ static struct emulator *make_emulator(void)
     emulator->frame_bytes = chips * (3 + 3 * channels);
     emulator->capacity = capacity;
     emulator->lead_in = lead_in;
+    emulator->max_sclk_hz = max_sclk_hz;
     emulator->millihertz = (u64)((s64)fclk_hz * (1000000 + ppm)) / 1000;
     emulator_clock_init(emulator);
     return emulator;

@@ -77,6 +77,7 @@ struct wire {
 
 struct emulator_counters {
     u64 edges, reads, overruns, transfers, bytes, timer_calls, timer_ns;
+    u64 too_fast; /* transfers above max_sclk_hz */
     u64 injected[FAULT_KINDS];
 };
 
@@ -90,6 +91,7 @@ struct emulator {
 
     struct spi_controller *controller;
     struct wire wire;
+    u32 max_sclk_hz; /* above it MISO is sampled before it has changed: one bit late; 0: no such limit */
 
     struct gpio_chip gpio;
     unsigned int irq_type[EMULATOR_LINES];

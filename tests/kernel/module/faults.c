@@ -168,6 +168,10 @@ void emulator_spoil(struct emulator *emulator, u8 *rx, u32 len, bool frame)
     const struct fault *fault;
     u32 bytes;
 
+    if (emulator->max_sclk_hz && emulator->wire.hz > emulator->max_sclk_hz) {
+        emulator->counters.too_fast++;
+        shift_late(rx, len);
+    }
     if (emulator->unplugged)
         memset(rx, 0xFF, len);
     if (emulator->n_faults == 0)
@@ -253,6 +257,8 @@ int emulator_fault_add(struct emulator *emulator, const char *text)
             emulator->faults[emulator->n_faults++] = fault;
         else if (!error)
             error = -ENOSPC;
+        if (!error && fault.kind == FAULT_UNPLUGGED && fault.at == emulator->slots[0].chip.falls)
+            set_unplugged(emulator, true, emulator->slots[0].chip.now); /* chips that do not convert fall never */
     }
     emulator_arm(emulator);
     raw_spin_unlock_irqrestore(&emulator->lock, flags);
