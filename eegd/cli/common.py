@@ -26,7 +26,9 @@ __all__ = [
     "fail",
     "need_rich",
     "no_echo",
+    "number",
     "positive_seconds",
+    "whole_number",
     "write_stdout",
 ]
 
@@ -56,12 +58,27 @@ def add_runtime_dir(parser: argparse.ArgumentParser, default: object = None) -> 
     parser.add_argument("--runtime-dir", metavar="DIR", default=default, help="directory of the daemon's sockets")
 
 
+def number(text: str) -> float:
+    """A number on the command line, for argparse, whose own words for a wrong one name a Python function."""
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: not a number") from None
+
+
+def whole_number(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: not a whole number") from None
+
+
 def positive_seconds(text: str) -> float:
     """A span of time on the command line, for argparse."""
-    number = float(text)
-    if not 0 < number < 1e9:
+    seconds = number(text)
+    if not 0 < seconds < 1e9:
         raise argparse.ArgumentTypeError(f"{text}: more than 0 s")
-    return number
+    return seconds
 
 
 def write_stdout(command: Callable[[], int]) -> int:

@@ -6,7 +6,7 @@ import argparse
 import json
 import signal
 
-from eegd.cli.common import FAILED, OK, USAGE, fail, need_rich
+from eegd.cli.common import FAILED, OK, USAGE, fail, need_rich, whole_number
 from eegd.errors import ConfigError
 
 __all__ = ["add_arguments", "run_doctor"]
@@ -42,10 +42,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _frames(text: str) -> int:
-    number = int(text)
-    if not LEAST_FRAMES <= number <= 10_000_000:
+    n = whole_number(text)
+    if not LEAST_FRAMES <= n <= 10_000_000:
         raise argparse.ArgumentTypeError(f"{text}: {LEAST_FRAMES} to 10000000")
-    return number
+    return n
 
 
 def _loopback(text: str) -> tuple[str, str]:

@@ -18,7 +18,9 @@ from eegd.cli.common import (
     add_runtime_dir,
     fail,
     need_rich,
+    number,
     positive_seconds,
+    whole_number,
     write_stdout,
 )
 from eegd.cli.doctor import add_arguments as add_doctor_arguments
@@ -26,6 +28,7 @@ from eegd.cli.doctor import run_doctor
 from eegd.cli.start import INTERRUPTED
 from eegd.client import Client, connect
 from eegd.errors import DaemonNotRunning, EegdError, StreamLost
+from eegd.frame import StreamInfo
 
 __all__ = ["build_parser", "main"]
 
@@ -117,28 +120,28 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _span(text: str) -> float:
-    return 0.0 if float(text) == 0 else positive_seconds(text)
+    return 0.0 if number(text) == 0 else positive_seconds(text)
 
 
 def _check_span(text: str) -> float:
-    seconds = float(text)
+    seconds = number(text)
     if not 2 <= seconds <= 600:
         raise argparse.ArgumentTypeError(f"{text}: 2 to 600 s")
     return seconds
 
 
 def _limit(text: str) -> float:
-    number = float(text)
-    if not 0 < number < 1e6:
-        raise argparse.ArgumentTypeError(f"{text}: more than 0")
-    return number
+    limit = number(text)
+    if not 0 < limit < 1e6:
+        raise argparse.ArgumentTypeError(f"{text}: more than 0, less than 1000000")
+    return limit
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
+    n = whole_number(text)
+    if n < 1:
         raise argparse.ArgumentTypeError(f"{text}: 1 or more")
-    return number
+    return n
 
 
 def _labels(text: str) -> list[str]:
@@ -220,13 +223,20 @@ def _check(client: Client, args: argparse.Namespace) -> int:
 def _streams(client: Client, args: argparse.Namespace) -> int:
     if not args.json:
         need_rich("eegctl streams without --json")
-    infos = [client.describe(name) for name in client.streams()]
+    infos: list[StreamInfo] = []
+    dead: dict[str, str] = {}
+    for name in client.streams():
+        try:
+            infos.append(client.describe(name))
+        except EegdError as error:  # one plugin that was killed leaves its socket; the other streams are well
+            dead[name] = str(error)
     if args.json:
-        print(json.dumps([info.description for info in infos], indent=2, ensure_ascii=False))
+        rows = [info.description for info in infos] + [{"name": name, "error": why} for name, why in dead.items()]
+        print(json.dumps(rows, indent=2, ensure_ascii=False))
         return OK
     from eegd.cli.tables import console, streams_view
 
-    console().print(streams_view(infos))
+    console().print(streams_view(infos, dead))
     return OK
 
 

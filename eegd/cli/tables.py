@@ -223,7 +223,8 @@ def _cell(value: object) -> str:
 # ---- streams and info ----
 
 
-def streams_view(infos: Sequence[StreamInfo]) -> RenderableType:
+def streams_view(infos: Sequence[StreamInfo], dead: Mapping[str, str]) -> RenderableType:
+    """`dead`: name → why it does not answer."""
     table = FittingTable(
         *("stream", "kind", "rate", "channels", "units", "frame", "delay"),
         left=("stream", "kind"),
@@ -240,7 +241,9 @@ def streams_view(infos: Sequence[StreamInfo]) -> RenderableType:
             samples,
             duration(info.delay_ns / 1e9),
         )
-    return table
+    for name in dead:
+        table.add_row(name, Text("dead", style=ALARM), *[PLACEHOLDER] * 5)
+    return Group(table, *(Text(f"{name}: {why}", style=WARNING) for name, why in dead.items()))
 
 
 def info_view(info: StreamInfo) -> RenderableType:

@@ -7,8 +7,10 @@ import fcntl
 import json
 import os
 import pty
+import re
 import select
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -143,6 +145,19 @@ def test_streams_and_info_describe_the_channels(directory: Path) -> None:
     assert [row["name"] for row in json.loads(eegctl(directory, "streams", "--json"))] == ["raw"]
     labels = [row["label"] for row in json.loads(eegctl(directory, "info", "--json"))["channels"]]
     assert all(label in eegctl(directory, "info") for label in labels)
+
+
+@pytest.mark.usefixtures("daemon")
+def test_streams_shows_one_that_does_not_answer_as_dead_and_the_others_as_they_are(directory: Path) -> None:
+    left_behind = directory / "bandpower.stream"  # as by a plugin that was killed
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as abandoned:
+        abandoned.bind(str(left_behind))
+    raw, dead = json.loads(eegctl(directory, "streams", "--json"))
+    assert raw["name"] == "raw" and "error" not in raw
+    assert dead["name"] == "bandpower" and "Connection refused" in dead["error"]
+    text = eegctl(directory, "streams")
+    assert "250 SPS" in text and f"bandpower: {left_behind}: Connection refused" in text
+    assert re.search(r"^bandpower +dead ", text, re.MULTILINE)
 
 
 @pytest.mark.usefixtures("daemon")

@@ -110,6 +110,26 @@ def test_the_runtime_directory_may_stand_before_or_after_the_command(where: list
     assert eegctl.build_parser().parse_args(where).runtime_dir == "/d"
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["check", "--seconds", "abc"], "argument --seconds: 'abc': not a number"),
+        (["check", "--seconds", "1e9"], "argument --seconds: 1e9: 2 to 600 s"),
+        (["check", "--max-mains-uv", "x"], "argument --max-mains-uv: 'x': not a number"),
+        (["tail", "--every", "often"], "argument --every: 'often': not a number"),
+        (["tail", "--frames", "2.5"], "argument --frames: '2.5': not a whole number"),
+        (["doctor", "--frames", "many"], "argument --frames: 'many': not a whole number"),
+        (["status", "--watch", "0"], "argument --watch: 0: more than 0 s"),
+    ],
+)
+def test_a_wrong_number_is_told_without_the_names_of_functions(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        eegctl.build_parser().parse_args(words)
+    assert ended.value.code == 2 and said in capsys.readouterr().err
+
+
 def overrides(*words: str) -> dict[str, object]:
     return eegd_cli._overrides(eegd_cli.build_parser().parse_args(["run", *words]))
 
