@@ -1,6 +1,6 @@
 """What a channel measures of the chip's own test signal, and with its inputs shorted, against the datasheet.
 
-Pure computation.
+The limits stand here for both who use them, `eegctl check` and `eegctl doctor`. Pure computation.
 """
 
 from __future__ import annotations
@@ -14,7 +14,19 @@ from numpy.typing import NDArray
 from eegd.electrode_check import GREEN, RED, YELLOW, Samples
 from eegd.montage import GAINS
 
-__all__ = ["check_shorted", "check_test_signal", "expected_square", "typical_noise_uv"]
+__all__ = [
+    "AMPLITUDE_TOLERANCE",
+    "MAX_NOISE_RATIO",
+    "MIN_NOISE_RATIO",
+    "PERIOD_TOLERANCE",
+    "WATCHED_NOISE_RATIO",
+    "check_shorted",
+    "check_test_signal",
+    "expected_square",
+    "plateaus",
+    "square_wave",
+    "typical_noise_uv",
+]
 
 NOISE_UV_RMS = {
     16000: (21.70, 10.85, 5.60, 3.87, 3.05, 2.27, 1.66),
@@ -27,11 +39,12 @@ NOISE_UV_RMS = {
 }
 """Input-referred, inputs shorted, per rate and in the order of GAINS (SBAS499C table 1; typical at 25 °C)."""
 MAX_NOISE_RATIO, WATCHED_NOISE_RATIO, MIN_NOISE_RATIO = 2.0, 1.4, 0.3
-"""The table is typical, without limits: these are ours. A channel that is quieter than any chip is none."""
+"""The table is typical, without limits: these are ours. At 1.4 times, something else adds as much power as the chip
+itself; at twice, three times as much. A channel that is quieter than any chip is none."""
 TEST_STEP_UV = 4.5e6 / 2400
 """±VREF/2400 = 1.875 mV. The electrical table's ±1 mV belongs to a reference of 2.4 V."""
-AMPLITUDE_TOLERANCE = 0.05
-"""The signal is good for 2 % (SBAS499C 7.5); reference and gain add to it."""
+AMPLITUDE_TOLERANCE = 0.03
+"""The signal is good for 2 %, the gain for 0.5 % (SBAS499C 7.5); the rest is for the reference and noise."""
 PERIOD_S = {"slow": 2**21 / 2.048e6, "fast": 2**20 / 2.048e6}
 """2^21 or 2^20 clock cycles. Samples are made by the same clock, so that in samples it is exact."""
 PERIOD_TOLERANCE = 0.01
@@ -55,7 +68,7 @@ def check_test_signal(
     longest = _longest(samples)
     rows = []
     for channel, values in zip(montage["channels"], longest, strict=True):
-        found_uv, found_period = _square(values)
+        found_uv, found_period = square_wave(values)
         reason = ""
         if found_period is None:
             reason = f"no square wave of {2 * amplitude_uv:.0f} µV peak to peak"
@@ -107,18 +120,25 @@ def _longest(samples: Samples) -> NDArray[np.float64]:
     return max(samples.stretches(), key=lambda stretch: stretch.shape[1]).astype(np.float64)
 
 
-def _square(values: NDArray[np.float64]) -> tuple[float, float | None]:
-    """(amplitude, period in samples) of a square wave; no period where there are no two rising edges.
+def plateaus(values: NDArray[np.float64]) -> tuple[float, float]:
+    """Upper and lower level of a square wave: medians of what lies above and below its middle.
 
-    Medians of both halves: the few samples on an edge, which the filter smears, do not count.
+    The few samples on an edge, which the filter smears, do not count.
     """
+    middle = (values.max() + values.min()) / 2
+    high, low = values[values > middle], values[values <= middle]
+    if not high.size:
+        return float(middle), float(middle)
+    return float(np.median(high)), float(np.median(low))
+
+
+def square_wave(values: NDArray[np.float64]) -> tuple[float, float | None]:
+    """(amplitude, period in samples); no period where there are no two rising edges."""
+    upper, lower = plateaus(values)
     middle = (values.min() + values.max()) / 2
     high = values > middle
-    if high.all() or not high.any():
-        return 0.0, None
-    amplitude = float(np.median(values[high]) - np.median(values[~high])) / 2
     rising = np.flatnonzero(~high[:-1] & high[1:])
     if len(rising) < 2:
-        return amplitude, None
+        return (upper - lower) / 2, None
     edges = rising + (middle - values[rising]) / (values[rising + 1] - values[rising])
-    return amplitude, float((edges[-1] - edges[0]) / (len(edges) - 1))
+    return (upper - lower) / 2, float((edges[-1] - edges[0]) / (len(edges) - 1))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from eegd.doctor.bench import Bench, Recording
 from eegd.doctor.bytes_read import STATUS_NIBBLE, explain_frame
 from eegd.doctor.check import Level, Result
-from eegd.doctor.signals import plateaus
+from eegd.self_test import plateaus
 
 __all__ = ["CLOCKS_HZ", "Damage", "damage_of", "sclk_check"]
 

@@ -10,21 +10,25 @@ from numpy.typing import NDArray
 from eegd.doctor.bench import Bench
 from eegd.doctor.check import Level, Result
 from eegd.montage import Channel
-from eegd.self_test import expected_square, typical_noise_uv
+from eegd.self_test import (
+    AMPLITUDE_TOLERANCE,
+    MAX_NOISE_RATIO,
+    MIN_NOISE_RATIO,
+    PERIOD_TOLERANCE,
+    WATCHED_NOISE_RATIO,
+    expected_square,
+    square_wave,
+    typical_noise_uv,
+)
 
-__all__ = ["Array", "noise_check", "plateaus", "square_wave_check"]
+__all__ = ["Array", "noise_check", "square_wave_check"]
 
 Array = NDArray[np.float64]
 
 RATE_SPS = 250
-TEST_TOLERANCE = 0.03
-"""±2 % of the signal, 0.5 % gain error, and the offset of the two plateaus' noise."""
 TEST_UV, TEST_PERIOD = expected_square(RATE_SPS, "fast", 1)
 TEST_SAMPLES = int(2.5 * TEST_PERIOD)
 NOISE_SAMPLES = 256
-NOISY = 3.0
-SILENT = 0.1
-"""Less than this part of the datasheet's noise is no converter at work."""
 NAMED_CHANNELS = 4
 
 
@@ -34,15 +38,6 @@ def _microvolts(bench: Bench, n: int) -> Array:
     return np.asarray(recording.codes(bench.layout.channel_offsets) * np.abs(bench.layout.lsb_uv)[:, None], np.float64)
 
 
-def plateaus(row: Array) -> tuple[float, float]:
-    """Upper and lower level of a square wave: medians of what lies above and below its middle."""
-    middle = (row.max() + row.min()) / 2
-    high, low = row[row > middle], row[row <= middle]
-    if not high.size:
-        return float(middle), float(middle)
-    return float(np.median(high)), float(np.median(low))
-
-
 def square_wave_check(bench: Bench) -> Iterator[Result]:
     """Amplitude and period of the internal test signal on every channel."""
     bench.change(input="test_signal", test_signal="fast", test_amplitude=1, rate_sps=RATE_SPS)
@@ -50,28 +45,28 @@ def square_wave_check(bench: Bench) -> Iterator[Result]:
     if uv.shape[1] < TEST_SAMPLES // 2:
         yield _too_few("test signal", uv.shape[1], TEST_SAMPLES)
         return
-    levels = [plateaus(row) for row in uv]
-    amplitudes = np.array([(high - low) / 2 for high, low in levels])
+    waves = [square_wave(row) for row in uv]
+    amplitudes = np.array([amplitude for amplitude, _ in waves])
     if bench.config.board.internal_reference:
-        wrong = np.abs(amplitudes / TEST_UV - 1) > TEST_TOLERANCE
+        wrong = np.abs(amplitudes / TEST_UV - 1) > AMPLITUDE_TOLERANCE
     else:
-        wrong = np.abs(amplitudes / np.median(amplitudes) - 1) > TEST_TOLERANCE
+        wrong = np.abs(amplitudes / np.median(amplitudes) - 1) > AMPLITUDE_TOLERANCE
     found = f"±{amplitudes.min() / 1000:.3f} to ±{amplitudes.max() / 1000:.3f} mV on {len(uv)} channels"
     if wrong.any():
         told = _told(bench.montage.on, wrong, [f"±{value / 1000:.3f} mV" for value in amplitudes])
         yield Result(
-            *("test signal", Level.RED, f"{told}; ±1.875 mV ± {TEST_TOLERANCE:.0%} expected"),
+            *("test signal", Level.RED, f"{told}; ±1.875 mV ± {AMPLITUDE_TOLERANCE:.0%} expected"),
             "the scale of these channels is wrong: reference, gain, or bits that do not arrive",
             "check VREFP (4.5 V) and AVDD; in the configuration: internal_reference, and a lower sclk_hz",
         )
     else:
         yield Result("test signal", Level.OK, f"{found}, expected ±1.875")
-    yield _period(bench, uv)
+    yield _period(bench, np.array([np.nan if period is None else period for _, period in waves]))
 
 
-def _period(bench: Bench, uv: Array) -> Result:
-    periods = np.array([_mean_period(row) for row in uv])
-    wrong = ~(np.abs(periods - TEST_PERIOD) <= 1)
+def _period(bench: Bench, periods: Array) -> Result:
+    """`periods`: of each channel, in samples; NaN where there is none."""
+    wrong = ~(np.abs(periods / TEST_PERIOD - 1) <= PERIOD_TOLERANCE)
     if wrong.any():
         told = _told(bench.montage.on, wrong, [f"{value:.1f} samples" for value in periods])
         return Result(
@@ -80,15 +75,8 @@ def _period(bench: Bench, uv: Array) -> Result:
             "check DRDY for double edges (a pull-up, short wires)",
         )
     return Result(
-        "test period", Level.OK, f"{periods.mean():.1f} samples on {len(uv)} channels, expected {TEST_PERIOD:g}"
+        "test period", Level.OK, f"{periods.mean():.1f} samples on {len(periods)} channels, expected {TEST_PERIOD:g}"
     )
-
-
-def _mean_period(row: Array) -> float:
-    """Samples from one rising edge to the next; NaN where there are not two."""
-    above = row > (row.max() + row.min()) / 2
-    rising = np.flatnonzero(above[1:] & ~above[:-1])
-    return float(np.diff(rising).mean()) if rising.size > 1 else float("nan")
 
 
 def noise_check(bench: Bench) -> Iterator[Result]:
@@ -100,15 +88,17 @@ def noise_check(bench: Bench) -> Iterator[Result]:
         return
     rms = uv.std(axis=1)
     ratio = rms / np.array([typical_noise_uv(RATE_SPS, channel.gain) for channel in bench.montage.on])
-    wrong = (ratio > NOISY) | (ratio < SILENT)
+    wrong = (ratio > WATCHED_NOISE_RATIO) | (ratio < MIN_NOISE_RATIO)
     if wrong.any():
         told = _told(bench.montage.on, wrong, [f"{value:.2f} µV rms" for value in rms])
-        if (ratio < SILENT).any():
+        level = Level.RED
+        if (ratio < MIN_NOISE_RATIO).any():
             why, mend = "a converter that does not convert: no noise at all", "power the board off and on"
         else:
-            why = f"more than {NOISY:g} times the datasheet's noise, with the inputs shorted inside the chip"
+            level = Level.RED if (ratio > MAX_NOISE_RATIO).any() else Level.WARN
+            why = f"up to {ratio.max():.1f} times the datasheet's noise, with the inputs shorted inside the chip"
             mend = "a quieter supply for AVDD (a battery), shorter SPI wires, VREFP's capacitor"
-        yield Result("noise", Level.RED, told, why, mend)
+        yield Result("noise", level, told, why, mend)
         return
     found = (
         f"{rms.min():.2f} to {rms.max():.2f} µV rms shorted, {ratio.min():.1f} to {ratio.max():.1f} × the datasheet's"

@@ -194,15 +194,16 @@ def test_a_converter_without_noise_is_red() -> None:
 
 
 class NoisyBoard(Board):
-    """Adds 20 codes of noise to the last channel of every conversion."""
+    """Adds noise to the last channel of every conversion."""
 
     generator = np.random.default_rng(1)
+    codes_rms = 30
 
     def transfer(self, tx: bytes, *, cs: int = 0, speed_hz: int, delay_us: int = 0) -> bytes:
         rx = super().transfer(tx, cs=cs, speed_hz=speed_hz, delay_us=delay_us)
         if len(rx) != 27:
             return rx
-        code = int.from_bytes(rx[24:], "big", signed=True) + int(self.generator.normal(0, 30))
+        code = int.from_bytes(rx[24:], "big", signed=True) + round(self.generator.normal(0, self.codes_rms))
         return rx[:24] + code.to_bytes(3, "big", signed=True)
 
 
@@ -210,6 +211,15 @@ def test_a_noisy_channel_is_named() -> None:
     results = examined(None, lambda config: NoisyBoard(open_sim_board(config).pointer))
     red = the_red_one(results)
     assert red.check == "noise" and red.found.startswith("O2 0.7") and "Fp1" not in red.found
+
+
+def test_a_channel_that_is_noisier_than_the_datasheet_but_not_twice_is_a_warning() -> None:
+    class QuieterBoard(NoisyBoard):
+        codes_rms = 8  # beside 6.3 of the chip: 1.6 times as much together
+
+    results = examined(None, lambda config: QuieterBoard(open_sim_board(config).pointer))
+    assert results["noise"].level is Level.WARN and results["noise"].found.startswith("O2 0.2")
+    assert "1.6 times the datasheet's" in results["noise"].why
 
 
 def test_wires_that_are_too_slow_for_the_configured_clock_are_red_with_a_clock_that_works() -> None:

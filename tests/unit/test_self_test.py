@@ -48,6 +48,7 @@ def test_a_true_square_wave_is_green_with_both_numbers() -> None:
     ("values", "reason"),
     [
         (square(1000, 128), "±1000 µV instead of ±1875 µV"),
+        (square(1935, 128), "±1935 µV instead of ±1875 µV"),
         (square(1875, 256), "a period of 256.0 samples instead of 128"),
         (np.zeros(1500), "no square wave of 3750 µV peak to peak"),
         (square(1875, 4000), "no square wave"),
