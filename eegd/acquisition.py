@@ -41,7 +41,7 @@ from eegd.memory import priority_refused
 from eegd.outlet import Outlet, slabs_in_budget
 from eegd.packet import RECOVERING
 from eegd.reader import Reader
-from eegd.recovery import Recovery, means_a_lost_board
+from eegd.recovery import Recovery, is_of_a_lost_board, means_a_lost_board
 from eegd.sim import open_sim_board, sim_flags
 from eegd.status import raw_description
 from eegd.worker import in_worker
@@ -212,15 +212,27 @@ class Acquisition:
     async def begin(self, n_readers: int = 0) -> None:
         """Sets the chips up and starts the first epoch; conversions start when n readers are active.
 
-        Meanwhile the board is a worker thread's, and changes are refused.
+        Meanwhile the board is a worker thread's, and changes are refused. BoardError where the chips cannot be set up;
+        what fails after that is recovered.
         """
         await in_worker(self._set_chips_up)
         if not self.closing:
-            await self._begin_epoch(n_readers, None)
+            await self._begin_epoch_or_come_back(n_readers, None)
 
     def _set_chips_up(self) -> None:
         self.driver.power_up()
         self.driver.configure()
+
+    async def _begin_epoch_or_come_back(self, n_readers: int, within_s: float | None) -> None:
+        """The chips are set up; the way to them may still fail at the last step."""
+        try:
+            await self._begin_epoch(n_readers, within_s)
+        except BoardError as error:
+            self._changing = True
+            try:
+                await self._come_back(self.config, n_readers, self._fail_to_begin(error))
+            finally:
+                self._changing = False
 
     async def _begin_epoch(self, n_readers: int, within_s: float | None) -> None:
         outlet = self._new_outlet()
@@ -334,7 +346,7 @@ class Acquisition:
                 self.events.post("reconfiguration failed", str(error), source=self.stream)
                 await self._come_back(before, n_readers, "reconfiguration failed", inspect=False)
                 return False
-            await self._begin_epoch(n_readers, RETURN_S)
+            await self._begin_epoch_or_come_back(n_readers, RETURN_S)
             return True
         finally:
             self._changing = False
@@ -368,8 +380,13 @@ class Acquisition:
                 await self._begin_epoch(n_readers, RETURN_S)
                 return
             except BoardError as error:
-                cause = str(error)
-                self.end_epoch("restarted", cause)
+                cause = self._fail_to_begin(error)
+
+    def _fail_to_begin(self, error: BoardError) -> str:
+        """Ends an epoch that has no conversions yet. Returns the cause."""
+        self._board_is_lost = is_of_a_lost_board(error)
+        self.end_epoch("restarted", str(error))
+        return str(error)
 
     # ---- what happens ----
 

@@ -63,7 +63,11 @@ def open_chip(label: str | None) -> gpiod.Chip:
             continue
         except OSError:
             continue
-        here = chip.get_info().label
+        try:
+            here = chip.get_info().label
+        except OSError:  # gone since
+            chip.close()
+            continue
         if here in wanted:
             return chip  # type: ignore[no-any-return]
         chip.close()

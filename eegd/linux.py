@@ -35,6 +35,13 @@ def open_linux_board(config: Config) -> Board:
     BoardError with the remedy for what this computer lacks, forbids or has given to somebody else; ConfigError for
     lines and chips that it does not have.
     """
+    try:
+        return _open(config)
+    except OSError as error:  # a device that goes away while it is looked at
+        raise BoardError(f"opening the board: {error}") from error
+
+
+def _open(config: Config) -> Board:
     board = config.board
     native = ffi.new("struct eegd_linux_config *")
     # The C board duplicates all descriptors: whatever happens, those of the packages are closed here.

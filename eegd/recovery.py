@@ -18,11 +18,11 @@ from typing import Any, Protocol
 from eegd.ads1299 import Ads1299
 from eegd.board import Board
 from eegd.config import Config
-from eegd.errors import BoardError, ConfigError
+from eegd.errors import EegdError
 from eegd.events import EventPublisher
 from eegd.worker import in_worker
 
-__all__ = ["Recovery", "means_a_lost_board"]
+__all__ = ["Recovery", "is_of_a_lost_board", "means_a_lost_board"]
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +37,11 @@ LOST = (errno.ENODEV, errno.ENXIO, errno.ESHUTDOWN, errno.EBADF, errno.ENOENT)
 def means_a_lost_board(number: int) -> bool:
     """Whether after this errno only another open can help."""
     return number in LOST
+
+
+def is_of_a_lost_board(error: BaseException) -> bool:
+    """The same of an error of the Board or of opening it, whose cause is the kernel's."""
+    return isinstance(error.__cause__, OSError) and means_a_lost_board(error.__cause__.errno or 0)
 
 
 class Owner(Protocol):
@@ -110,11 +115,9 @@ class Recovery:
             try:
                 # Looking alone has not helped where this is not the first attempt.
                 done = await self._attempt(config, inspect and self.n_attempts == 1, board_is_lost)
-            except (BoardError, ConfigError) as error:
+            except EegdError as error:
                 self._found = str(error)
-                cause_of_error = error.__cause__
-                if isinstance(cause_of_error, OSError) and means_a_lost_board(cause_of_error.errno or 0):
-                    board_is_lost = True
+                board_is_lost = board_is_lost or is_of_a_lost_board(error)
                 self._tell_failure()
                 continue
             self._tell_success(done, self.n_attempts - first)

@@ -442,3 +442,16 @@ def test_a_missing_package_names_the_extra(computer: Computer, monkeypatch: pyte
 def test_the_old_gpiod_is_not_the_one(computer: Computer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "gpiod", SimpleNamespace(chip=None))
     assert "gpiod is older than 2.2" in refusal(computer)
+
+
+def test_a_device_that_goes_away_while_it_is_looked_at_is_a_board_error(
+    computer: Computer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: object) -> None:
+        raise OSError(errno.ENODEV, "No such device")
+
+    for place, name in ((FakeChip, "get_info"), (FakeChip, "get_line_info"), (FakeSpi, "fileno")):
+        with monkeypatch.context() as patch:
+            patch.setattr(place, name, gone)
+            text = refusal(computer)
+            assert ("no GPIO chip is labelled" if name == "get_info" else "No such device") in text
