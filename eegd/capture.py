@@ -190,7 +190,7 @@ class Capture:
             native.counters[index] = counter.pointer
         native.map = self._map[0]
         if config.replay.file is not None:
-            native.map.marker_mask = [0] * 4  # a recording has its own levels
+            native.map.status_mask = [0] * 4  # a recording has its own levels and comparators
         native.n_transfers = len(layout.transfers)
         for index, (cs, n_bytes) in enumerate(layout.transfers):
             native.transfer_cs[index], native.transfer_bytes[index] = cs, n_bytes

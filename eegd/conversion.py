@@ -38,9 +38,8 @@ class ConversionLayout:
     """Byte of each plane's code; planes are the channels that are on, in file order."""
     lsb_uv: tuple[float, ...]
     """Microvolts per code of each plane; negative where the electrode is on N and the reference on P."""
-    marker: tuple[int, int]
-    """(mask, levels) of the GPIO pins that every chip drives, as bits 0 to 3 of its status word: they say that it
-    still has its registers, for after a reset all pins are inputs."""
+    known_status: tuple[tuple[int, int], ...]
+    """Per chip (mask, values) of the bits of its status word that are known beforehand."""
     transfers: tuple[tuple[int, int], ...]
     """(chip select, bytes) in bus order; their bytes follow each other."""
 
@@ -49,7 +48,7 @@ class ConversionLayout:
         cmap.n_chips, cmap.n_bytes, cmap.n_channels = len(self.chip_offsets), self.n_bytes, len(self.lsb_uv)
         for index, offset in enumerate(self.chip_offsets):
             cmap.chip_offset[index] = offset
-            cmap.marker_mask[index], cmap.marker[index] = self.marker
+            cmap.status_mask[index], cmap.status[index] = self.known_status[index]
         for index, (offset, lsb_uv) in enumerate(zip(self.channel_offsets, self.lsb_uv, strict=True)):
             cmap.channel_offset[index] = offset
             cmap.lsb_uv[index] = lsb_uv
@@ -61,14 +60,33 @@ def conversion_layout(board: BoardConfig, montage: Montage) -> ConversionLayout:
     chip_offsets = tuple(sum(sizes[:chip]) for chip in range(len(sizes)))
     chained = board.topology == "daisy"
     places = [locate_input(board.chips, channel.input) for channel in montage.on]
+    used = list(zip(montage.on, places, strict=True))
     return ConversionLayout(
         n_bytes=sum(sizes),
         chip_offsets=chip_offsets,
         channel_offsets=tuple(chip_offsets[chip] + 3 * own_input for chip, own_input in places),
-        marker=(outputs := ~board.gpio & 0x0F, board.gpio >> 4 & outputs),
+        known_status=tuple(
+            _known_status(
+                board, any(channel.lead_off for channel, (its_chip, _) in used if chained or its_chip == chip)
+            )
+            for chip in range(len(sizes))
+        ),
         lsb_uv=tuple(channel.sign * channel.lsb_uv for channel in montage.on),
         transfers=((0, sum(sizes)),) if chained else tuple(enumerate(sizes)),
     )
+
+
+def _known_status(board: BoardConfig, has_lead_off: bool) -> tuple[int, int]:
+    """1100, then 16 bits of the lead-off comparators, which are 0 while these are off, then the levels of four GPIO
+    pins (SBAS499C 9.4.4.2).
+
+    Pins that the chip drives say that it still has its registers: after a reset all are inputs. With the comparators
+    on none of their bits is known: those of inputs without lead-off are to be ignored (LOFF_STATP, LOFF_STATN).
+    """
+    outputs = ~board.gpio & 0x0F
+    comparators_off = board.lead_off_mode != "dc" or not has_lead_off
+    mask = 0xF00000 | outputs | (0x0FFFF0 if comparators_off and board.check_lead_off_bits else 0)
+    return mask, 0xC00000 | board.gpio >> 4 & outputs
 
 
 def sample_period_ns(board: BoardConfig) -> float:

@@ -120,6 +120,9 @@ class BoardConfig:
         change=RECONFIGURE,
     )
     allow_high_lead_off_current: bool = key(False, "Permit 6 and 24 µA.", change=LIVE)
+    check_lead_off_bits: bool = key(
+        True, "Refuse frames whose lead-off bits are set while the comparators are off.", change=RECONFIGURE
+    )
     discard: int = key(
         2, "Conversions dropped after a start.", unit="conversions", low=0, high=1000, change=RECONFIGURE
     )

@@ -17,6 +17,7 @@
 #error "the tiled decode assumes a little-endian machine"
 #endif
 
+#define GPIO_BITS UINT32_C(0xF) /* of a status word */
 #define TILE 4 /* channels × samples that are decoded and transposed at a time */
 
 #if defined(__x86_64__)
@@ -128,15 +129,15 @@ int eegd_conversion_check(const struct eegd_conversion_map *map, const uint8_t *
         return EEGD_CONVERSION_ALL_00;
     if (all == 0xFF)
         return EEGD_CONVERSION_ALL_FF;
+    uint32_t wrong = 0;
     for (uint32_t chip = 0; chip < map->n_chips; chip++) {
-        if (bytes[map->chip_offset[chip]] >> 4 != 0xC)
-            return EEGD_CONVERSION_BAD_STATUS;
+        uint32_t status = eegd_conversion_status(map, bytes, chip);
+        wrong |= (status ^ 0xC00000) & 0xF00000;
+        wrong |= (status ^ map->status[chip]) & map->status_mask[chip];
     }
-    for (uint32_t chip = 0; chip < map->n_chips; chip++) {
-        if ((bytes[map->chip_offset[chip] + 2] ^ map->marker[chip]) & map->marker_mask[chip])
-            return EEGD_CONVERSION_BAD_MARKER;
-    }
-    return EEGD_CONVERSION_OK;
+    if (wrong & ~GPIO_BITS)
+        return EEGD_CONVERSION_BAD_STATUS;
+    return wrong ? EEGD_CONVERSION_BAD_MARKER : EEGD_CONVERSION_OK;
 }
 
 uint32_t eegd_conversion_status(const struct eegd_conversion_map *map, const uint8_t *bytes, uint32_t chip)

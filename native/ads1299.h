@@ -20,16 +20,16 @@ struct eegd_conversion_map {
     uint32_t n_channels;         /* planes */
     uint32_t channel_offset[32]; /* byte of each plane's code */
     double lsb_uv[32];           /* microvolts per code; negative where the electrode is on N */
-    uint8_t marker_mask[4];      /* per chip: GPIO pins that it drives (bits 0 … 3 of the status word), */
-    uint8_t marker[4];           /*   and their levels; a chip that restarted drives none. 0: no check */
+    uint32_t status_mask[4];     /* per chip: bits of its status word that are known beforehand, */
+    uint32_t status[4];          /*   and their values; bits 23 … 20 are 1100 in any case */
 };
 
 /* Verdicts of eegd_conversion_check, worst first. */
 #define EEGD_CONVERSION_OK 0
 #define EEGD_CONVERSION_ALL_00 1
 #define EEGD_CONVERSION_ALL_FF 2
-#define EEGD_CONVERSION_BAD_STATUS 3 /* a chip's status does not begin with 1100 */
-#define EEGD_CONVERSION_BAD_MARKER 4 /* a chip's GPIO levels are not those that it was told to drive */
+#define EEGD_CONVERSION_BAD_STATUS 3 /* a chip's status does not begin with 1100, or other known bits differ */
+#define EEGD_CONVERSION_BAD_MARKER 4 /* only GPIO levels, bits 3 … 0, are not those that a chip was told to drive */
 
 /* One of EEGD_CONVERSION_…, for the whole conversion. */
 int eegd_conversion_check(const struct eegd_conversion_map *map, const uint8_t *bytes);

@@ -197,6 +197,27 @@ static void test_check_tells_dead_lines_and_the_status_of_every_chip(void)
     }
 }
 
+static void test_known_bits_of_a_status_word_are_checked_and_gpio_alone_is_the_marker(void)
+{
+    struct eegd_conversion_map map = map_of_chips((const uint32_t[]){8, 8}, 2);
+    uint8_t bytes[EEGD_MAX_CONVERSION_BYTES] = {0};
+    uint8_t *status = bytes + map.chip_offset[1];
+
+    bytes[0] = status[0] = 0xC0;
+    bytes[2] = 0x5;
+    map.status_mask[1] = 0xFFFFFC; /* two pins are inputs */
+    map.status[1] = 0xC00008;
+    for (uint32_t bit = 0; bit < 24; bit++) {
+        uint32_t word = 0xC00008 ^ UINT32_C(1) << bit;
+        memcpy(status, (const uint8_t[]){(uint8_t)(word >> 16), (uint8_t)(word >> 8), (uint8_t)word}, 3);
+        CHECK_EQ(eegd_conversion_check(&map, bytes), bit < 2   ? EEGD_CONVERSION_OK
+                                                     : bit < 4 ? EEGD_CONVERSION_BAD_MARKER
+                                                               : EEGD_CONVERSION_BAD_STATUS);
+    }
+    memcpy(status, (const uint8_t[]){0xC1, 0x00, 0x00}, 3); /* both wrong: no marker is told of a slip */
+    CHECK_EQ(eegd_conversion_check(&map, bytes), EEGD_CONVERSION_BAD_STATUS);
+}
+
 static void test_status_word_of_each_chip(void)
 {
     struct eegd_conversion_map map = map_of_chips((const uint32_t[]){4, 8}, 2);
@@ -216,6 +237,7 @@ int main(void)
     RUN(test_planes_may_come_in_any_order_and_leave_inputs_out);
     RUN(test_an_lsb_that_is_no_float32_is_multiplied_in_double);
     RUN(test_check_tells_dead_lines_and_the_status_of_every_chip);
+    RUN(test_known_bits_of_a_status_word_are_checked_and_gpio_alone_is_the_marker);
     RUN(test_status_word_of_each_chip);
     return check_report();
 }

@@ -326,8 +326,8 @@ static void test_a_wrong_status_of_the_second_chip_is_bad(void)
 static void test_a_chip_that_does_not_drive_its_pins_as_set_is_bad(void)
 {
     prepare(1000);
-    config.map.marker_mask[1] = 0xC;
-    config.map.marker[1] = 0x8;
+    config.map.status_mask[1] = 0xC;
+    config.map.status[1] = 0x8;
     for (int i = 0; i < 20; i++)
         step()->gpio = i == 10 ? 0x0 : i == 11 ? 0xC : 0x8 | (i & 3); /* bits 0 and 1 are inputs */
     run_capture();

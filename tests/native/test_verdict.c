@@ -48,7 +48,7 @@ static void test_each_cause_has_its_counter(void)
     memset(bytes, 0xFF, sizeof(bytes));
     CHECK_EQ(eegd_verdict_take(&verdict, bytes), EEGD_COUNT_ALL_FF);
     prepare();
-    config.map.marker_mask[1] = config.map.marker[1] = 0x8;
+    config.map.status_mask[1] = config.map.status[1] = 0x8;
     CHECK_EQ(eegd_verdict_take(&verdict, bytes), EEGD_COUNT_MARKER);
     bytes[CHIP_BYTES + 2] = 0x9;
     CHECK_EQ(eegd_verdict_take(&verdict, bytes), -1);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -124,14 +125,32 @@ def test_check_finds_the_one_chip_whose_status_is_wrong(
     conversion = bytearray(layout.n_bytes)
     assert lib.eegd_conversion_check(cmap, bytes(conversion)) == lib.EEGD_CONVERSION_ALL_00
     assert lib.eegd_conversion_check(cmap, b"\xff" * layout.n_bytes) == lib.EEGD_CONVERSION_ALL_FF
-    for offset in layout.chip_offsets:
-        conversion[offset : offset + 3] = b"\xc1\x23\x45"
+    words = []
+    for offset, (mask, value) in zip(layout.chip_offsets, layout.known_status, strict=True):
+        words.append(value | 0xC12345 & ~mask)
+        conversion[offset : offset + 3] = words[-1].to_bytes(3, "big")
     assert lib.eegd_conversion_check(cmap, bytes(conversion)) == lib.EEGD_CONVERSION_OK
     chip = data.draw(st.integers(0, len(layout.chip_offsets) - 1))
     nibble = data.draw(st.integers(0, 15).filter(lambda value: value != 0xC))
-    conversion[layout.chip_offsets[chip]] = nibble << 4 | 1
+    conversion[layout.chip_offsets[chip]] = nibble << 4 | words[chip] >> 16 & 0xF
     assert lib.eegd_conversion_check(cmap, bytes(conversion)) == lib.EEGD_CONVERSION_BAD_STATUS
-    assert lib.eegd_conversion_status(cmap, bytes(conversion), chip) == nibble << 20 | 0x12345
+    assert lib.eegd_conversion_status(cmap, bytes(conversion), chip) == nibble << 20 | words[chip] & 0xFFFFF
+
+
+def known_status(inputs_with_lead_off: tuple[int, ...] = (), **board: Any) -> list[str]:
+    channels = tuple(replace(make_channel(n, 24, "SRB1"), lead_off=n in inputs_with_lead_off) for n in (1, 9))
+    layout = conversion_layout(BoardConfig(chips=("ADS1299", "ADS1299"), **board), Montage(channels=channels))
+    return [f"{mask:06X} {value:06X}" for mask, value in layout.known_status]
+
+
+def test_what_a_status_word_must_say_follows_from_comparators_and_pins() -> None:
+    assert known_status() == ["FFFFF0 C00000"] * 2
+    assert known_status(gpio=0x84) == ["FFFFFB C00008"] * 2  # pin 3 is an input
+    assert known_status((9,), lead_off_mode="dc") == ["FFFFF0 C00000", "F00000 C00000"]
+    assert known_status((9,), lead_off_mode="dc", topology="daisy") == ["F00000 C00000"] * 2  # they share registers
+    assert known_status((), lead_off_mode="dc") == ["FFFFF0 C00000"] * 2
+    assert known_status((1, 9), lead_off_mode="ac_7.8") == ["FFFFF0 C00000"] * 2
+    assert known_status(check_lead_off_bits=False, gpio=0x80) == ["F0000F C00008"] * 2
 
 
 def test_layout_of_a_mixed_chain_and_of_a_cascade() -> None:
