@@ -12,6 +12,7 @@
 #include <stdarg.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "board_linux.h"
@@ -64,6 +65,45 @@ int ioctl(int fd, unsigned long request, ...)
     }
     return kernel.sent >= 0 ? kernel.sent : total;
 }
+
+/* ---- the allocator ---- */
+
+static uint64_t n_allocations;
+
+/* A sanitizer has an allocator of its own, and faults pages for itself. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(__GLIBC__)
+#define COUNTS_ALLOCATIONS 0
+#else
+#define COUNTS_ALLOCATIONS 1
+void *__libc_malloc(size_t bytes);
+void *__libc_calloc(size_t n, size_t bytes);
+void *__libc_realloc(void *memory, size_t bytes);
+void __libc_free(void *memory);
+
+void *malloc(size_t bytes)
+{
+    n_allocations++;
+    return __libc_malloc(bytes);
+}
+
+void *calloc(size_t n, size_t bytes)
+{
+    n_allocations++;
+    return __libc_calloc(n, bytes);
+}
+
+void *realloc(void *memory, size_t bytes)
+{
+    n_allocations++;
+    return __libc_realloc(memory, bytes);
+}
+
+void free(void *memory)
+{
+    n_allocations += memory != NULL;
+    __libc_free(memory);
+}
+#endif
 
 /* ---- the bench ---- */
 
@@ -494,6 +534,49 @@ static void test_what_the_kernel_says_comes_back(void)
     done();
 }
 
+/* ---- steady state ---- */
+
+/* As capture does: an edge, a read of each length, a wait that ends without an edge, a look back. */
+static void act_steadily(uint32_t first, uint32_t n)
+{
+    static const uint32_t lengths[] = {27, 54, 108};
+    uint64_t seq;
+
+    for (uint32_t i = first; i < first + n; i++) {
+        int64_t end_ns;
+        fall(i, i, i * 1000);
+        CHECK_EQ(eegd_board_wait(board, 100000000, &edge), 1);
+        CHECK_EQ(transfer(lengths[i % 3], 0, &end_ns), 0);
+        CHECK_EQ(eegd_board_wait(board, 0, &edge), 0);
+        CHECK_EQ(eegd_board_drain(board, &seq), 0);
+        CHECK_EQ(seq, i);
+    }
+}
+
+static long page_faults(void)
+{
+    struct rusage usage;
+
+    CHECK_EQ(getrusage(RUSAGE_THREAD, &usage), 0);
+    return usage.ru_minflt + usage.ru_majflt;
+}
+
+static void test_edges_and_reads_allocate_nothing_and_fault_no_page(void)
+{
+    open_fresh(-1);
+    act_steadily(1, 16);
+    uint64_t allocated = n_allocations;
+    long faults = page_faults();
+    act_steadily(17, 10000);
+    faults = page_faults() - faults;
+    CHECK_EQ(n_allocations, allocated);
+#if COUNTS_ALLOCATIONS
+    CHECK(allocated > 0); /* the board itself: so they are counted */
+    CHECK_EQ(faults, 0);
+#endif
+    done();
+}
+
 /* ---- lines ---- */
 
 static void test_a_line_is_set_by_its_place_in_the_request(void)
@@ -598,6 +681,7 @@ int main(void)
     RUN(test_the_end_of_a_read_is_stamped_after_it);
     RUN(test_each_chip_select_has_its_descriptor);
     RUN(test_what_the_kernel_says_comes_back);
+    RUN(test_edges_and_reads_allocate_nothing_and_fault_no_page);
     RUN(test_a_line_is_set_by_its_place_in_the_request);
     RUN(test_configurations_that_cannot_be_are_refused);
     RUN(test_the_callers_descriptors_may_close_and_ours_close_with_the_board);

@@ -455,3 +455,23 @@ def test_a_device_that_goes_away_while_it_is_looked_at_is_a_board_error(
             patch.setattr(place, name, gone)
             text = refusal(computer)
             assert ("no GPIO chip is labelled" if name == "get_info" else "No such device") in text
+
+
+def test_a_thousand_openings_of_a_lost_board_leave_no_descriptor(computer: Computer) -> None:
+    before = set(os.listdir("/proc/self/fd"))
+    for number in range(1000):
+        board = opened(computer, 'start_line = "GPIO22"\nidle_line = "GPIO17"')
+        for request in computer.requests:
+            request.hang_up()
+        with pytest.raises(BoardError, match="ENODEV"):
+            board.drain()
+        board.close()
+        if number % 2:  # and an attempt at which a line has gone to somebody else
+            computer.used = {22: "somebody"}
+            with pytest.raises(BoardError, match="somebody"):
+                opened(computer, 'start_line = "GPIO22"')
+            computer.used = {}
+            for request in computer.requests:
+                request.hang_up()
+        computer.requests.clear()
+    assert set(os.listdir("/proc/self/fd")) == before and computer.open_chips == 0
