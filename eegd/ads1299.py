@@ -14,7 +14,7 @@ from typing import Any
 from eegd._native import ffi
 from eegd.board import Board
 from eegd.config import BoardConfig
-from eegd.conversion import ConversionLayout, check_feasible, conversion_layout, min_sclk_hz, sample_period_ns
+from eegd.conversion import SLOWEST_CLOCK, ConversionLayout, check_feasible, conversion_layout, min_sclk_hz, sample_period_ns
 from eegd.errors import BoardError, ConfigError, ReadBackError
 from eegd.montage import CHIP_INPUTS, Montage
 from eegd.registers import (
@@ -220,13 +220,15 @@ class Ads1299:
             self._send(cs, tx)
 
     def stop(self) -> None:
-        """Ends conversions and continuous reading; one more edge may come."""
+        """Ends conversions and continuous reading, and waits until the one that was under way has given its edge."""
         if self.uses_start_line:
             self._board.set_line("START", 0)
         # SDATAC goes before any other command (SBAS499C 9.5.3.6).
         self._command_all(Opcode.SDATAC)
         if not self.uses_start_line:
             self._command_all(Opcode.STOP)
+        # That edge must not be taken for the first one after the next start (SBAS499C 9.5.3, STOP).
+        self._board.sleep_ns(int(sample_period_ns(self._config) / SLOWEST_CLOCK))
 
     def reconfigure(self, config: BoardConfig, montage: Montage) -> RegisterReport:
         """Stops and writes a new set-up. ConfigError, nothing touched, where that cannot work."""

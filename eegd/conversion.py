@@ -12,7 +12,14 @@ from eegd.errors import ConfigError
 from eegd.montage import CHIP_INPUTS, GAINS, Montage, locate_input, n_inputs
 from eegd.registers import RATE_CODES, registers_for
 
-__all__ = ["ConversionLayout", "check_feasible", "conversion_layout", "min_sclk_hz", "sample_period_ns"]
+__all__ = [
+    "SLOWEST_CLOCK",
+    "ConversionLayout",
+    "check_feasible",
+    "conversion_layout",
+    "min_sclk_hz",
+    "sample_period_ns",
+]
 
 MAX_CHIPS = 4
 MAX_SCLK_HZ = 20_000_000

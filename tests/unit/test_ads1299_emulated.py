@@ -309,3 +309,23 @@ def test_reconfigure_while_converting_breaks_no_rule() -> None:
         assert edges[1] is not None
         assert edges[1].drdy_ns - edges[0].drdy_ns == 1_000_000
         assert violations(board, 1) == []
+
+
+@pytest.mark.parametrize("lines", [{}, {"start_line": "GPIO22"}], ids=["by command", "START wired"])
+@pytest.mark.parametrize("ppm", [0.0, -25_000.0])
+def test_no_edge_of_a_conversion_before_the_stop_comes_after_the_next_preparation(
+    lines: dict[str, Any], ppm: float
+) -> None:
+    config = BoardConfig(**lines)
+    montage = standard_montage(config.chips)
+    with emulated(config, montage, fclk_ppm=ppm) as board:
+        driver = Ads1299(board, config, montage)
+        driver.power_up()
+        driver.configure()
+        for into_ns in (100_000, 2_000_000, 3_900_000):
+            driver.start()
+            assert board.wait(SECOND_NS) is not None
+            board.sleep_ns(into_ns)
+            driver.stop()
+            driver.prepare_start()
+            assert board.wait(SECOND_NS // 10) is None
