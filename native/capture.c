@@ -184,7 +184,10 @@ static void take_conversion(struct eegd_capture *capture, double time_ns)
         lose_bad(capture, cause);
         return;
     }
-    capture->bad_run = 0;
+    if (capture->bad_run) { /* what was wrong is over: it is not why capture may end later */
+        capture->bad_run = 0;
+        atomic_store_explicit(&capture->shown.error, 0, memory_order_relaxed);
+    }
     append(capture, capture->bytes, time_ns);
 }
 

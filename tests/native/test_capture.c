@@ -553,6 +553,15 @@ static void test_it_ends_by_itself_and_says_why(void)
     finish();
 
     prepare(250);
+    step()->failing_chip = 0; /* long ago, and over */
+    steps(10);
+    script.end = 0;
+    run_capture();
+    CHECK_EQ(stats.state, EEGD_CAPTURE_STALLED);
+    CHECK_EQ(stats.error, 0);
+    finish();
+
+    prepare(250);
     steps(10);
     script.end = -ENODEV;
     run_capture();
