@@ -14,7 +14,14 @@ from typing import Any
 from eegd._native import ffi
 from eegd.board import Board
 from eegd.config import BoardConfig
-from eegd.conversion import SLOWEST_CLOCK, ConversionLayout, check_feasible, conversion_layout, min_sclk_hz, sample_period_ns
+from eegd.conversion import (
+    SLOWEST_CLOCK,
+    ConversionLayout,
+    check_feasible,
+    conversion_layout,
+    min_sclk_hz,
+    sample_period_ns,
+)
 from eegd.errors import BoardError, ConfigError, ReadBackError
 from eegd.montage import CHIP_INPUTS, Montage
 from eegd.registers import (
