@@ -6,7 +6,7 @@ It speaks through a Board alone. Conversions themselves are read by C code; this
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -24,15 +24,8 @@ from eegd.conversion import (
 )
 from eegd.errors import BoardError, ConfigError, ReadBackError
 from eegd.montage import CHIP_INPUTS, Montage
-from eegd.registers import (
-    N_REGISTERS,
-    RESET_VALUES,
-    VARIANT_IDS,
-    VARIANT_MASK,
-    Register,
-    compared_bits,
-    registers_for,
-)
+from eegd.read_back import RegisterReport, explain_id, find_differences, tell_differences, why_changed
+from eegd.registers import N_REGISTERS, VARIANT_IDS, VARIANT_MASK, Register, registers_for
 
 __all__ = [
     "Ads1299",
@@ -88,10 +81,6 @@ WRITTEN_SPANS = (
 )
 """First and last register of each WREG: all that can be written."""
 
-MAX_NAMED_DIFFERENCES = 4
-RESET_REGISTERS = (Register.CONFIG1, Register.CONFIG2, Register.CONFIG3, Register.CH1SET, Register.CH2SET)
-"""Not all of them hold reset values in any set-up."""
-
 
 @dataclass(frozen=True, slots=True)
 class StartSequence:
@@ -105,19 +94,6 @@ class StartSequence:
     speed_hz: int
     delay_us: int
     """From the last bit to CS high."""
-
-
-@dataclass(frozen=True, slots=True)
-class RegisterReport:
-    """What a comparison of all registers read."""
-
-    read: tuple[bytes | None, ...]
-    """The 24 registers of each chip; None for a chip that cannot be read, inside a daisy chain."""
-
-    @property
-    def unverified(self) -> tuple[int, ...]:
-        """Numbers, from 1, of the chips that could not be read back."""
-        return tuple(number for number, dump in enumerate(self.read, 1) if dump is None)
 
 
 def conversion_map(layout: ConversionLayout) -> Any:
@@ -210,7 +186,9 @@ class Ads1299:
         self.stop()
         dumps = self._dumps()
         differences = self._differences(dumps)
-        return _told(differences, dumps) + self._meaning(dumps) if differences else None
+        if not differences:
+            return None
+        return tell_differences(differences, dumps) + why_changed(dumps, self._config.chips)
 
     def prepare_start(self) -> None:
         """Turns continuous reading on and forgets old edges; then follows the start sequence."""
@@ -310,7 +288,7 @@ class Ads1299:
     def _compare(self) -> RegisterReport:
         dumps = self._dumps()
         if differences := self._differences(dumps):
-            raise ReadBackError(_told(differences, dumps))
+            raise ReadBackError(tell_differences(differences, dumps))
         report = RegisterReport(tuple(dumps))
         if report.unverified:
             log.info("daisy chain: the registers of chips %s cannot be read back", report.unverified)
@@ -323,25 +301,7 @@ class Ads1299:
         return dumps
 
     def _differences(self, dumps: Sequence[bytes | None]) -> list[str]:
-        return [
-            f"{self._name(chip)}: {register.name} ({register:02X}h): wrote {wrote[register]:02X}h, "
-            f"read {dump[register]:02X}h"
-            for chip, (wrote, dump) in enumerate(zip(self._registers, dumps, strict=True))
-            if dump is not None
-            for register in Register
-            if (wrote[register] ^ dump[register]) & compared_bits(register, wrote[register])
-        ]
-
-    def _meaning(self, dumps: Sequence[bytes | None]) -> str:
-        """Why registers that were as written are so no more."""
-        for dump, model in zip(dumps, self._config.chips, strict=True):
-            if dump is None or not any(dump):
-                continue
-            if dump[Register.ID] & VARIANT_MASK != VARIANT_IDS[model]:
-                return f" ({explain_id(dump[Register.ID], model)})"
-            if all(dump[register] == RESET_VALUES[register] for register in RESET_REGISTERS):
-                return " (reset values: the chip lost its supply or was reset)"
-        return ""
+        return find_differences(self._registers, dumps, self._name)
 
     def _read_all(self, cs: int) -> bytes:
         registers = self._read(cs, Register.ID, N_REGISTERS)
@@ -370,26 +330,3 @@ class Ads1299:
         rx = self._board.transfer(tx, cs=cs, speed_hz=speed_hz, delay_us=COMMAND_DELAY_US)
         self._board.sleep_ns(CS_HIGH_NS)
         return rx
-
-
-def explain_id(value: int, model: str) -> str:
-    """What an ID that is not `model`'s usually means."""
-    if value == 0x00:
-        return "all zeros: no power or clock, CS or MISO not connected, or reset held low"
-    if value == 0xFF:
-        return "all ones: MISO floats; no chip answers this chip select, or a level shifter is off"
-    for other, variant in VARIANT_IDS.items():
-        if value & VARIANT_MASK == variant and value & ~VARIANT_MASK:
-            return f"this is an {other} with {CHIP_INPUTS[other]} channels: correct [board] chips"
-    if value << 1 & 0x1E == VARIANT_IDS[model] & 0x1E:
-        return "these are the right bits one place late: the SPI mode is 0 and must be 1"
-    return "check wiring, supplies and clock; the chip may still be in reset"
-
-
-def _told(differences: list[str], dumps: Iterable[bytes | None]) -> str:
-    text = "; ".join(differences[:MAX_NAMED_DIFFERENCES])
-    if len(differences) > MAX_NAMED_DIFFERENCES:
-        text += f"; and {len(differences) - MAX_NAMED_DIFFERENCES} more"
-    if any(not any(dump) for dump in dumps if dump is not None):
-        text += " (all zeros: the chip is unpowered, without clock, or not connected)"
-    return text
