@@ -16,21 +16,13 @@
 #include "pace.h"
 #include "ring.h"
 #include "sender.h"
+#include "shown.h"
 #include "thread.h"
 #include "verdict.h"
 
 #define LOOK_NS 100000000ll  /* longest wait without a look at the reader table */
 #define KEEP_OUT_TCLK 4.0    /* a read must end this long before the next edge (SBAS499C 9.5.1) */
 #define FASTEST_PERIOD 0.975 /* of nominal: the chip's oscillator is within 2.5 % (SBAS499C 7.5) */
-
-/* What control may read while the thread runs: relaxed, each number true by itself. */
-struct shown {
-    _Atomic int state, error, tid, priority_error;
-    _Atomic uint64_t sample_index;
-    _Atomic int64_t first_drdy_ns, last_drdy_ns;
-    _Atomic double period_ns, jitter_rms_ns, late_peak_ns, found_ns;
-    _Atomic uint32_t states[EEGD_N_STATES];
-};
 
 struct eegd_capture {
     struct eegd_capture_config config;
@@ -45,7 +37,7 @@ struct eegd_capture {
     uint32_t bad_run;
     uint8_t bytes[EEGD_MAX_CONVERSION_BYTES]; /* this conversion */
     uint8_t zeros[EEGD_MAX_CONVERSION_BYTES];
-    struct shown shown;
+    struct eegd_shown shown;
     _Atomic int stop;
     pthread_t thread;
 };
@@ -193,19 +185,6 @@ static void take_conversion(struct eegd_capture *capture, double time_ns)
 
 /* ---- edges ---- */
 
-static void show_edge(struct eegd_capture *capture)
-{
-    struct shown *shown = &capture->shown;
-    const struct eegd_clock *clock = &capture->cadence.clock;
-    if (!atomic_load_explicit(&shown->first_drdy_ns, memory_order_relaxed) && capture->sample_index)
-        atomic_store_explicit(&shown->first_drdy_ns, capture->drdy_ns, memory_order_relaxed);
-    atomic_store_explicit(&shown->last_drdy_ns, capture->drdy_ns, memory_order_relaxed);
-    atomic_store_explicit(&shown->sample_index, capture->sample_index, memory_order_relaxed);
-    atomic_store_explicit(&shown->period_ns, clock->period_ns, memory_order_relaxed);
-    atomic_store_explicit(&shown->jitter_rms_ns, clock->jitter_rms_ns, memory_order_relaxed);
-    atomic_store_explicit(&shown->late_peak_ns, clock->late_peak_ns, memory_order_relaxed);
-}
-
 /* The times that follow do not continue those of the frame being filled: it ends here. */
 static void on_relock(struct eegd_capture *capture, double step_ns)
 {
@@ -241,7 +220,7 @@ static int on_edge(struct eegd_capture *capture, const struct eegd_edge *edge)
         lose(capture, EEGD_COUNT_MISSED, EEGD_EVENT_LOSS_MISSED, beat.n_periods - 1, 0);
     capture->drdy_ns = edge->drdy_ns;
     take_conversion(capture, eegd_clock_time_ns(&capture->cadence.clock));
-    show_edge(capture);
+    eegd_shown_edge(&capture->shown, &capture->cadence.clock, capture->drdy_ns, capture->sample_index);
     return capture->config.max_bad_run && capture->bad_run >= capture->config.max_bad_run
                ? EEGD_CAPTURE_BAD
                : EEGD_CAPTURE_RUNNING;
@@ -412,24 +391,6 @@ void eegd_capture_free(struct eegd_capture *capture)
 
 void eegd_capture_stats(const struct eegd_capture *capture, struct eegd_capture_stats *stats)
 {
-    const struct shown *shown = &capture->shown;
-    double period = atomic_load_explicit(&shown->period_ns, memory_order_relaxed);
-    *stats = (struct eegd_capture_stats){
-        .state = atomic_load_explicit(&shown->state, memory_order_acquire),
-        .error = atomic_load_explicit(&shown->error, memory_order_relaxed),
-        .tid = atomic_load_explicit(&shown->tid, memory_order_relaxed),
-        .sender_tid = capture->framing.sender ? eegd_sender_tid(capture->framing.sender) : 0,
-        .priority_error = atomic_load_explicit(&shown->priority_error, memory_order_relaxed),
-        .sample_index = atomic_load_explicit(&shown->sample_index, memory_order_relaxed),
-        .first_drdy_ns = atomic_load_explicit(&shown->first_drdy_ns, memory_order_relaxed),
-        .last_drdy_ns = atomic_load_explicit(&shown->last_drdy_ns, memory_order_relaxed),
-        .period_ns = period,
-        .rate_sps = period > 0 ? 1e9 / period : 0,
-        .ppm = period > 0 ? (capture->config.period_ns / period - 1) * 1e6 : 0,
-        .jitter_rms_ns = atomic_load_explicit(&shown->jitter_rms_ns, memory_order_relaxed),
-        .late_peak_ns = atomic_load_explicit(&shown->late_peak_ns, memory_order_relaxed),
-        .found_ns = atomic_load_explicit(&shown->found_ns, memory_order_relaxed),
-    };
-    for (uint32_t i = 0; i < EEGD_N_STATES; i++)
-        stats->states[i] = atomic_load_explicit(&shown->states[i], memory_order_relaxed);
+    eegd_shown_stats(&capture->shown, capture->config.period_ns, stats);
+    stats->sender_tid = capture->framing.sender ? eegd_sender_tid(capture->framing.sender) : 0;
 }
