@@ -11,9 +11,12 @@
  * nothing and runs no Python.
  *
  * Four ways to lose a sample, four counters; each moves the sample index:
- *   missed   an edge that nobody can read any more, by line sequence or by time
- *   bad      a conversion that cannot be true: status or marker of any chip, all 00 or FF, cut off, frozen,
- * or an SPI error late     the read ended after the next edge was due, less 4 tCLK overrun  no slab was free
+ *
+ * - missed: an edge that nobody can read any more, by line sequence or by time;
+ * - bad: a conversion that cannot be true (status or marker of any chip, all 00
+ *   or FF, cut off, frozen), or an SPI error;
+ * - late: the read ended after the next edge was due, less 4 tCLK;
+ * - overrun: no slab was free.
  */
 #ifndef EEGD_CAPTURE_H
 #define EEGD_CAPTURE_H
