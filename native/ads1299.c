@@ -18,7 +18,7 @@
 #endif
 
 #define GPIO_BITS UINT32_C(0xF) /* of a status word */
-#define TILE 4 /* channels × samples that are decoded and transposed at a time */
+#define TILE 4                  /* channels × samples that are decoded and transposed at a time */
 
 #if defined(__x86_64__)
 #define TILE_TARGET __attribute__((target("ssse3")))

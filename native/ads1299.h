@@ -28,8 +28,10 @@ struct eegd_conversion_map {
 #define EEGD_CONVERSION_OK 0
 #define EEGD_CONVERSION_ALL_00 1
 #define EEGD_CONVERSION_ALL_FF 2
-#define EEGD_CONVERSION_BAD_STATUS 3 /* a chip's status does not begin with 1100, or other known bits differ */
-#define EEGD_CONVERSION_BAD_MARKER 4 /* only GPIO levels, bits 3 … 0, are not those that a chip was told to drive */
+#define EEGD_CONVERSION_BAD_STATUS                                                                           \
+    3 /* a chip's status does not begin with 1100, or other known bits differ */
+#define EEGD_CONVERSION_BAD_MARKER                                                                           \
+    4 /* only GPIO levels, bits 3 … 0, are not those that a chip was told to drive */
 
 /* One of EEGD_CONVERSION_…, for the whole conversion. */
 int eegd_conversion_check(const struct eegd_conversion_map *map, const uint8_t *bytes);
