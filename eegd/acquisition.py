@@ -442,7 +442,7 @@ class Acquisition:
     def _on_reader(self, kind: str, reader: Reader, facts: Mapping[str, Any]) -> None:
         self.events.post(f"reader {kind}", reader.name, source=self.stream, pid=reader.pid, **facts)
         told = ", ".join(f"{name} {value}" for name, value in facts.items())
-        log.info("reader %s (pid %d) %s: %s", reader.name, reader.pid, kind, told)
+        log.info("reader %s (pid %d) of %s %s: %s", reader.name, reader.pid, self.stream, kind, told)
 
     def channel_report(self) -> dict[str, list[str]]:
         """The channels that are railed, flat or off, by label, and which of these."""

@@ -291,7 +291,9 @@ class Ads1299:
             raise ReadBackError(tell_differences(differences, dumps))
         report = RegisterReport(tuple(dumps))
         if report.unverified:
-            log.info("daisy chain: the registers of chips %s cannot be read back", report.unverified)
+            log.info(
+                "daisy chain: the registers of chip %s cannot be read back", ", ".join(map(str, report.unverified))
+            )
         return report
 
     def _dumps(self) -> list[bytes | None]:

@@ -7,6 +7,7 @@ import ctypes
 import faulthandler
 import logging
 import os
+import shlex
 import signal
 import sys
 import tomllib
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 from eegd import __version__
 from eegd.cli.common import CANNOT_START, FAILED, OK, USAGE, add_runtime_dir, fail, positive_seconds, write_stdout
 from eegd.cli.start import INTERRUPTED, while_importing
-from eegd.errors import ConfigError, EegdError, ReplayError
+from eegd.errors import BoardError, ConfigError, EegdError, ReplayError
 from eegd.journal import start_logging, stderr_is_journal
 
 if TYPE_CHECKING:
@@ -155,10 +156,21 @@ def _run(args: argparse.Namespace) -> int:
     except ReplayError:
         raise  # a wrong file: the caller's to put right, as a wrong configuration
     except (EegdError, OSError) as error:
-        return fail("eegd", _plain(error), CANNOT_START)
+        code = fail("eegd", _plain(error), CANNOT_START)
+        if isinstance(error, BoardError) and config.board.kind == "linux":
+            print(f"eegd: to see what is wrong, and what mends it: {_doctor(args)}", file=sys.stderr)
+        return code
     if not stderr_is_journal():  # else it stands there already, with its fields
         print(summary, flush=True)
     return code
+
+
+def _doctor(args: argparse.Namespace) -> str:
+    """The command that examines the same board."""
+    words = ["eegctl", "doctor"]
+    for option, value in (("--config", args.config), ("--board", args.board)):
+        words += [option, value] if value is not None else []
+    return shlex.join(words)
 
 
 def _plain(error: Exception) -> str:

@@ -14,7 +14,7 @@ from eegd.acquisition import open_board
 from eegd.ads1299 import COMMAND_DELAY_US, Opcode, Register
 from eegd.board import Board
 from eegd.config import Config
-from eegd.conversion import sample_period_ns
+from eegd.conversion import CLOCK_TOLERANCE, sample_period_ns
 from eegd.doctor.bench import Bench, Recording
 from eegd.doctor.bytes_read import STATUS_NIBBLE, explain_frame, explain_registers
 from eegd.doctor.check import Level, Result
@@ -31,8 +31,8 @@ READABLE_SPS = 1000
 """Faster conversions are the capture thread's: this program could not read them in time."""
 USUAL_OFF = 0.006
 """The oscillator at 25 °C is within 0.5 % (SBAS499C 7.5)."""
-GREATEST_OFF = 0.03
-"""Over temperature it is within 2.5 %."""
+GREATEST_OFF = CLOCK_TOLERANCE + 0.005
+"""What half a second of edges can tell of it."""
 
 
 @dataclass(frozen=True, slots=True)

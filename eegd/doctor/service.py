@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from eegd.conversion import CLOCK_TOLERANCE
 from eegd.doctor.check import Context, Level, Result, check
 
 __all__: list[str] = []
@@ -18,8 +19,6 @@ LOSS_CAUSES = {
     "overrun": ("no slab was free", "in the configuration: a larger [stream] pool_mb"),
 }
 """Cause → why, and what mends it."""
-RATE_PPM = 25_000
-"""The chip's own oscillator over temperature (SBAS499C 7.5)."""
 
 
 @check("daemon", "service")
@@ -57,7 +56,7 @@ def rate(context: Context) -> Iterator[Result]:
             yield Result(name, Level.NOTE, f"{nominal} SPS nominal, not measured yet")
             continue
         found = f"{nominal} SPS nominal, {effective:.3f} effective, jitter {report['jitter_rms_us']:.3g} µs"
-        if abs(report["ppm"]) <= RATE_PPM:
+        if abs(report["ppm"]) <= 1e6 * CLOCK_TOLERANCE:
             yield Result(name, Level.OK, found)
         else:
             why = "no ADS1299 clock is so far off: the chip was reset, or is clocked otherwise"

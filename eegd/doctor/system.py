@@ -138,8 +138,10 @@ def gpio_chip(context: Context) -> Iterator[Result]:
     if chip is None:
         yield Result(
             *("GPIO chip", Level.RED, f"no chip is labelled {board.gpio_chip or ' or '.join(HEADER_LABELS)}"),
-            f"DRDY is on that chip; there are {', '.join(labels) or 'none'}",
-            "in the configuration: [board] gpio_chip, the label of the chip with the header, as gpiodetect shows it",
+            f"DRDY is on that chip; there {'are ' + ', '.join(labels) if labels else 'is no GPIO chip at all'}",
+            "in the configuration: [board] gpio_chip, the label of the chip with the header, as gpiodetect shows it"
+            if labels
+            else "run eegd on the Raspberry Pi that carries the board, or try --simulate",
         )
         return
     wanted = board.lines
@@ -179,7 +181,7 @@ def kernel(context: Context) -> Iterator[Result]:
         yield Result(
             *("kernel", Level.NOTE, f"{system.release}, not PREEMPT_RT, {pages}"),
             "under load an edge may wait milliseconds; below about 1000 SPS the kernel's queue still keeps every edge",
-            "sudo apt install linux-image-rpi-v8-rt, kernel=kernel8_rt.img in config.txt, reboot",
+            "on a Raspberry Pi: sudo apt install linux-image-rpi-v8-rt, kernel=kernel8_rt.img in config.txt, reboot",
         )
     if system.real_time and system.kernel < (6, 12, 62) and system.path("sys/module/v3d").exists():
         yield Result(

@@ -52,6 +52,16 @@ def connected(process: subprocess.Popen[str], directory: Path) -> eegd.Client:
     pytest.fail("no daemon")
 
 
+def test_a_board_that_is_not_there_is_told_with_the_remedy_and_the_doctor(
+    run: Callable[..., subprocess.Popen[str]],
+) -> None:
+    process = run("--board", "pieeg", "-s", 'board.spi=["/dev/spidev0.77"]')
+    errors = process.communicate(timeout=WAIT_S)[1].splitlines()
+    assert process.returncode == 3
+    assert errors[0].startswith("eegd: error: /dev/spidev0.77: no such device; ")
+    assert errors[1].endswith(": eegctl doctor --board pieeg") and len(errors) == 2
+
+
 @pytest.mark.parametrize("name", MARKED)
 def test_a_board_runs_on_the_emulated_chip_with_its_sign_and_its_marker(
     name: str, run: Callable[..., subprocess.Popen[str]], home: Path

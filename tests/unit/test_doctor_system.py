@@ -87,6 +87,12 @@ def test_a_computer_without_the_header_is_red_and_says_what_chips_there_are(tmp_
     assert result.level is Level.RED and "pinctrl-rp1" in result.found and "pl061" in result.why
 
 
+def test_a_computer_without_any_gpio_chip_is_told_to_be_the_wrong_one(tmp_path: Path) -> None:
+    result = result_of(Computer(tmp_path), "GPIO chip")
+    assert result.level is Level.RED and "no GPIO chip at all" in result.why
+    assert "Raspberry Pi" in result.mend and "--simulate" in result.mend
+
+
 def test_a_gpio_chip_of_another_group_is_red_with_the_group_to_join(tmp_path: Path) -> None:
     computer = Computer(tmp_path)
     computer.gpio(mode=0o660)
