@@ -75,7 +75,9 @@ install_all() {
     put 644 systemd/sysusers.conf /usr/lib/sysusers.d/eegd.conf
     put 644 systemd/tmpfiles.conf /usr/lib/tmpfiles.d/eegd.conf
     put 644 systemd/udev.rules /usr/lib/udev/rules.d/60-eegd.rules
-    put 644 docs/service.md "$PREFIX/share/doc/eegd/service.md"
+    for page in docs/*.md; do
+        put 644 "$page" "$PREFIX/share/doc/eegd/$(basename "$page")"
+    done
     put 644 LICENSE "$PREFIX/share/doc/eegd/copyright"
     put 644 config/eegd.toml "$PREFIX/share/doc/eegd/eegd.toml"
     # Yours from the first moment: never overwritten, never removed.

@@ -22,7 +22,7 @@ share=build/systemd/share
 rm -rf "$share"
 mkdir -p "$share"
 
-inputs() { find pyproject.toml setup.py native eegd plugins packaging systemd config docs/service.md -type f \
+inputs() { find pyproject.toml setup.py native eegd plugins packaging systemd config docs -type f \
     ! -name '*.so' ! -name '*.pyc' -print0 | sort -z | xargs -0 sha256sum; }
 key=$({ inputs; /usr/bin/python3 --version; } | sha256sum | cut -c1-12)
 if [ ! -e "build/systemd/eegd-$key.deb" ]; then
