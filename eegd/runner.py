@@ -14,6 +14,7 @@ import os
 import signal
 import socket
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -26,8 +27,9 @@ from eegd.params import assign_params, check_params
 from eegd.plugin import Plugin, load_plugin
 from eegd.plugin_loop import PluginLoop
 from eegd.runtime_dir import find_dir, stream_socket
+from eegd.stream import MissedFrames
 
-__all__ = ["EXIT_FAILED", "EXIT_REFUSED", "main", "make_plugin", "run_plugin"]
+__all__ = ["EXIT_FAILED", "EXIT_REFUSED", "main", "make_plugin", "run_plugin", "warning_line"]
 
 log = logging.getLogger(__name__)
 
@@ -151,12 +153,21 @@ def run_plugin(plugin: Plugin, directory: Path, input_stream: str, *, supervised
         return reason
 
 
+def warning_line(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
+    """A warning for the log. Where in a program it was raised matters there only for those that Python gives."""
+    where = "" if category is MissedFrames else f" ({filename}:{lineno})"
+    return f"{category.__name__}: {message}{where}"
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit code: 0 when the input ended or a signal came, EXIT_REFUSED, EXIT_FAILED."""
     arguments = _parse_arguments(argv)
     if not log_to_journal(f"eegd-{arguments.name}"):
         logging.basicConfig(format="%(levelname)s: %(message)s", stream=sys.stderr)
     logging.getLogger().setLevel(arguments.log_level.upper())
+    warnings.formatwarning = warning_line
     logging.captureWarnings(True)
     os.umask(0o007)
     if arguments.supervised:

@@ -15,7 +15,17 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from eegd import __version__
-from eegd.cli.common import CANNOT_START, FAILED, OK, USAGE, add_runtime_dir, fail, positive_seconds, write_stdout
+from eegd.cli.common import (
+    CANNOT_START,
+    FAILED,
+    OK,
+    USAGE,
+    add_runtime_dir,
+    fail,
+    positive_seconds,
+    whole_number,
+    write_stdout,
+)
 from eegd.cli.start import INTERRUPTED, while_importing
 from eegd.errors import BoardError, ConfigError, EegdError, ReplayError
 from eegd.journal import start_logging, stderr_is_journal
@@ -102,10 +112,10 @@ def add_board(parser: argparse.ArgumentParser) -> None:
 
 
 def _natural(text: str) -> int:
-    number = int(text)
-    if number < 0:
+    n = whole_number(text)
+    if n < 0:
         raise argparse.ArgumentTypeError(f"{text}: 0 or more")
-    return number
+    return n
 
 
 def _setting(text: str) -> tuple[str, object]:

@@ -153,7 +153,7 @@ def _read_back(bench: Bench, _: BoardOptions) -> Iterator[Result]:
     read = len(report.read) - len(report.unverified)
     found = f"{N_REGISTERS} registers of {read} chip{'s' * (read > 1)} read back as written"
     if report.unverified:
-        found += f"; inside a daisy chain chips {', '.join(map(str, report.unverified))} cannot be read"
+        found += f"; inside a daisy chain chip {', '.join(map(str, report.unverified))} cannot be read"
     yield _row("registers", Level.OK, found)
 
 

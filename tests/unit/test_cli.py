@@ -120,13 +120,14 @@ def test_the_runtime_directory_may_stand_before_or_after_the_command(where: list
         (["tail", "--frames", "2.5"], "argument --frames: '2.5': not a whole number"),
         (["doctor", "--frames", "many"], "argument --frames: 'many': not a whole number"),
         (["status", "--watch", "0"], "argument --watch: 0: more than 0 s"),
+        (["run", "--wait-readers", "x"], "argument --wait-readers: 'x': not a whole number"),
     ],
 )
 def test_a_wrong_number_is_told_without_the_names_of_functions(
     words: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
-        eegctl.build_parser().parse_args(words)
+        (eegd_cli if words[0] == "run" else eegctl).build_parser().parse_args(words)
     assert ended.value.code == 2 and said in capsys.readouterr().err
 
 

@@ -21,7 +21,8 @@ from eegd.errors import ParamError, PluginError
 from eegd.frame import StreamInfo
 from eegd.output import Output, Trail
 from eegd.plugin import Outputs, Param, Plugin, Result, find_plugins, load_plugin
-from eegd.runner import make_plugin
+from eegd.runner import make_plugin, warning_line
+from eegd.stream import MissedFrames
 from eegd.window import SlidingWindow
 
 GOOD = """
@@ -445,3 +446,8 @@ def test_the_examples_of_the_readme_work_as_they_stand(folder: Path, text: str) 
     assert recorder.frames
     assert np.isfinite(recorder.data[-1]).all()
     assert recorder.data[-1].any()
+
+
+def test_a_warning_is_one_line_of_the_log_and_that_of_missed_frames_names_no_source_file() -> None:
+    assert warning_line("missed 3", MissedFrames, "/lib/loop.py", 106) == "MissedFrames: missed 3"
+    assert warning_line("no", UserWarning, "/my/plugin.py", 7, "x = 1") == "UserWarning: no (/my/plugin.py:7)"
