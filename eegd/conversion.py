@@ -26,6 +26,7 @@ MAX_SCLK_HZ = 20_000_000
 """tSCLK ≥ 50 ns (SBAS499C 7.6)."""
 CLOCK_TOLERANCE = 0.025
 """The internal oscillator over temperature (SBAS499C 7.5)."""
+SLOWEST_CLOCK = 1 - CLOCK_TOLERANCE
 KEEP_OUT_TCLK = 4
 """Before each DRDY edge the output register is renewed and must not be clocked (tUPDATE)."""
 CS_HIGH_TCLK = 2
@@ -164,7 +165,7 @@ def _check_values(board: BoardConfig, montage: Montage) -> None:
 def _check_bus(board: BoardConfig, real_sclk_hz: Sclk) -> None:
     if board.sclk_hz > MAX_SCLK_HZ:
         raise ConfigError(f"[board] sclk_hz = {board.sclk_hz}: at most {MAX_SCLK_HZ} (one period is at least 50 ns)")
-    fastest_hz = int(8 * board.fclk_hz * (1 - CLOCK_TOLERANCE) / KEEP_OUT_TCLK)
+    fastest_hz = int(8 * board.fclk_hz * SLOWEST_CLOCK / KEEP_OUT_TCLK)
     if not 0 < board.register_sclk_hz <= fastest_hz:
         raise ConfigError(
             f"[board] register_sclk_hz = {board.register_sclk_hz}: at most {fastest_hz}, "
