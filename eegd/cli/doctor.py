@@ -7,6 +7,7 @@ import json
 import signal
 
 from eegd.cli.common import FAILED, OK, USAGE, fail, need_rich, whole_number
+from eegd.cli.start import INTERRUPTED
 from eegd.errors import ConfigError
 
 __all__ = ["add_arguments", "run_doctor"]
@@ -74,7 +75,7 @@ def run_doctor(args: argparse.Namespace) -> int:
     except ConfigError as error:
         return fail("eegctl", error, USAGE)
     except KeyboardInterrupt:
-        return fail("eegctl", "interrupted: the chips are stopped, nothing is reported", FAILED)
+        return fail("eegctl", "interrupted: the chips are stopped, nothing is reported", INTERRUPTED)
     if args.json:
         print(json.dumps(as_json(found.results, found.remarks), indent=2, ensure_ascii=False))
     else:

@@ -44,7 +44,7 @@ EXAMPLES = """examples:
   eegctl channel Oz gain=12
   eegctl doctor                       what is wrong, why it matters, what mends it
 
-exit codes: 0 done, 1 refused by the daemon or something red, 2 usage, 3 no daemon
+exit codes: 0 done, 1 refused by the daemon or something red, 2 usage, 3 no daemon, 130 interrupted
 """
 
 

@@ -131,6 +131,19 @@ def test_a_wrong_number_is_told_without_the_names_of_functions(
     assert ended.value.code == 2 and said in capsys.readouterr().err
 
 
+def test_an_interrupted_doctor_says_so_with_an_exit_code_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("eegd.doctor.examine.examine", interrupted)
+    monkeypatch.setattr("signal.signal", lambda number, handler: None)
+    args = eegctl.build_parser().parse_args(["doctor", "--simulate", "--json"])
+    assert args.function(args) == 130
+    assert "interrupted" in capsys.readouterr().err
+
+
 def overrides(*words: str) -> dict[str, object]:
     return eegd_cli._overrides(eegd_cli.build_parser().parse_args(["run", *words]))
 
