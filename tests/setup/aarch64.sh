@@ -18,7 +18,7 @@ set -euo pipefail
 SUITE=${SUITE:-bookworm}
 ONLY=${ONLY:-native pages python}
 # Of the tests of whole daemons, those on the virtual clock: they wait for nothing but what they ask for.
-PYTHON_TESTS="tests/unit tests/simulation/test_002_wiring.py"
+PYTHON_TESTS="tests/unit tests/simulation/test_001_replay.py tests/simulation/test_002_wiring.py"
 PACKAGES=ca-certificates,gcc,git,libc6-dev,libffi-dev,libsystemd-dev,make,pkg-config,procps,python3,python3-dev,python3-venv
 checkout=$(cd "$(dirname "$0")/../.." && pwd -P)
 . "$checkout/tests/setup/debian.sh"
@@ -114,6 +114,7 @@ make_root
 say "the repository"
 sync_sources
 copy_recordings
+rm -f "$log".*
 
 emulated=
 [ "$(uname -m)" = aarch64 ] || emulated="EEGD_EMULATED_CPU=qemu-user "
