@@ -95,7 +95,7 @@ sync_sources() {
 copy_recordings() {
     [ -d "$checkout/../shared/data" ] || return 0
     mkdir -p "$root/root/shared"
-    cp -r "$checkout/../shared/data" "$root/root/shared/"
+    cp -rL "$checkout/../shared/data" "$root/root/shared/"
 }
 
 failed=()
