@@ -45,7 +45,7 @@ def skipped(text: str) -> str | None:
 
 def format_row(row: dict[str, object]) -> str:
     first, *rest = row.items()
-    return f"  {first[1]:<34}" + "  ".join(f"{name} {value}" for name, value in rest)
+    return f"  {first[1]:<38}" + "  ".join(f"{name} {value}" for name, value in rest)
 
 
 def print_outcome(name: str, outcome: Outcome) -> bool:
@@ -53,7 +53,7 @@ def print_outcome(name: str, outcome: Outcome) -> bool:
     reason = skipped(outcome.text)
     good = outcome.status == 0
     verdict = "skipped" if good and reason else "ok" if good else "FAILED"
-    print(f"{name:<36}{verdict}  ({outcome.seconds:.0f} s){f': {reason}' if reason else ''}")
+    print(f"{name:<40}{verdict}  ({outcome.seconds:.0f} s){f': {reason}' if reason else ''}")
     for row in rows_of(outcome.text):
         print(format_row(row))
     if not good:

@@ -7,6 +7,7 @@ Everything of it is the product: its command, its configuration, its client. Onl
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import subprocess
 import time
@@ -24,6 +25,8 @@ __all__ = ["Checker", "Eegd", "sclk_for"]
 RUNTIME = Path("/run/eegd-test")
 CONFIG = Path("/run/eegd-test.toml")
 LOG = Path("/run/eegd-test.log")
+DRDY_LINES = ("GPIO26", "GPIO25", "GPIO24", "GPIO23")
+"""Of chips with clocks of their own."""
 
 
 def sclk_for(rate: int, chips: int) -> int:
@@ -42,15 +45,21 @@ class Eegd:
         extra: str = "",
         stream: str = "",
         cascade: bool = False,
+        plugins: str = "",
+        own_clocks: bool = False,
         **module: object,
     ) -> None:
-        load(chips=chips, daisy=int(not cascade), **module)
         names = ", ".join(['"ADS1299"'] * chips)
+        cascade |= own_clocks
         devices = ", ".join(f'"/dev/spidev0.{select}"' for select in range(chips if cascade else 1))
+        clocks = 'drdy_line = "GPIO26"'
+        if own_clocks:
+            clocks = f'clocks = "own"\ndrdy_lines = {json.dumps(DRDY_LINES[:chips])}'
+        load(chips=chips, daisy=int(not cascade), **module)
         CONFIG.write_text(
             f'[board]\nkind = "linux"\nchips = [{names}]\ntopology = "{"cascade" if cascade else "daisy"}"\n'
-            f'spi = [{devices}]\ndrdy_line = "GPIO26"\nrate_sps = {rate}\nsclk_hz = {sclk_for(rate, chips)}\n'
-            f'discard = 0\n{extra}\n[stream]\n{stream}\n[daemon]\nruntime_dir = "{RUNTIME}"\n'
+            f"spi = [{devices}]\n{clocks}\nrate_sps = {rate}\nsclk_hz = {sclk_for(rate, chips)}\n"
+            f'discard = 0\n{extra}\n[stream]\n{stream}\n[plugins]\n{plugins}\n[daemon]\nruntime_dir = "{RUNTIME}"\n'
         )
         command = ["/opt/eegd/bin/eegd", "run", "--config", str(CONFIG), "--wait-readers", str(readers)]
         # Addresses and hashes are the same in every run, so that its instructions are.

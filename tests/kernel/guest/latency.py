@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""From the DRDY edge to a published frame and to a program that has it, and instructions per sample.
+"""From the DRDY edge to a published frame, to a program that has it and to a plugin; instructions per sample.
 
 Frames of one sample at 250 SPS. On this machine 1 ns of processor time is 1 instruction, so that the processor time
 of a thread (/proc/TID/schedstat) counts its instructions, those that the kernel executes for it included.
@@ -7,6 +7,8 @@ of a thread (/proc/TID/schedstat) counts its instructions, those that the kernel
 
 from __future__ import annotations
 
+import json
+import os
 import time
 from pathlib import Path
 
@@ -15,6 +17,7 @@ import numpy as np
 from eegd.frame import Frame
 from tests.kernel.guest.eegd_kit import Eegd
 from tests.kernel.guest.kit import expect, row, status
+from tests.kernel.guest.plugins.delay_probe import PIPE
 
 RATE = 250
 WARM = 250
@@ -65,9 +68,22 @@ def take(next_frame: object, n: int, published: list[int], received: list[int]) 
     return n
 
 
+def measure_plugin(chips: int) -> None:
+    """To the begin of process() in a plugin's own process, which the daemon starts and which publishes in turn."""
+    os.mkfifo(PIPE)
+    folder = Path(__file__).with_name("plugins")
+    plugins = f'run = ["delay_probe"]\ndirs = ["{folder}"]'
+    with Eegd(RATE, chips, stream="frame_samples = 1", plugins=plugins):
+        found = json.loads(Path(PIPE).read_text())  # blocks: nothing of this program runs meanwhile
+    os.unlink(PIPE)
+    expect(found["lost"] == 0, f"{found['lost']} samples lost")
+    row(test=f"{8 * chips} channels, DRDY to plugin", us_median_p99_max=words(found["ns"]))
+
+
 def main() -> None:
     for chips in (1, 4):
         measure(chips)
+        measure_plugin(chips)
 
 
 if __name__ == "__main__":

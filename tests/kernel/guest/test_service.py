@@ -78,7 +78,7 @@ def limits(pid: str) -> tuple[str, str]:
     expect(int(locked[1]) > int(size[1]) * 0.5, f"locked {locked[1]} of {size[1]} kB")
     threads = out("ps", "-L", "-o", "cls=,rtprio=,comm=", "-p", pid).splitlines()
     real_time = sorted(" ".join(line.split()) for line in threads if line.split()[0] == "FF")
-    expect(any("FF 50 eegd-capture" in line for line in real_time), f"threads: {threads}")
+    expect(any("FF 49 eegd-capture" in line for line in real_time), f"threads: {threads}")
     return f"{int(locked[1]) // 1024} of {int(size[1]) // 1024} MB", ", ".join(real_time)
 
 

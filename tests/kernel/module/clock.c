@@ -10,17 +10,15 @@
 
 #define MILLIHERTZ_NS 1000000000000ull
 
-u64 emulator_tick(const struct emulator *emulator, u64 ns)
+u64 emulator_tick(const struct slot *slot, u64 ns)
 {
-    return emulator->base_tick +
-           mul_u64_u64_div_u64(ns - emulator->base_ns, emulator->millihertz, MILLIHERTZ_NS);
+    return mul_u64_u64_div_u64(ns - slot->emulator->base_ns, slot->millihertz, MILLIHERTZ_NS);
 }
 
 /* Rounded up, so that the tick has been reached at the ns it is said to come at. */
-u64 emulator_ns(const struct emulator *emulator, u64 tick)
+u64 emulator_ns(const struct slot *slot, u64 tick)
 {
-    return emulator->base_ns + 1 +
-           mul_u64_u64_div_u64(tick - emulator->base_tick, MILLIHERTZ_NS, emulator->millihertz);
+    return slot->emulator->base_ns + 1 + mul_u64_u64_div_u64(tick, MILLIHERTZ_NS, slot->millihertz);
 }
 
 /* A conversion that nobody clocked out before the next one came. */
@@ -37,12 +35,11 @@ static void count_overruns(struct emulator *emulator, struct slot *slot, u64 bef
 
 static void run_chips(struct emulator *emulator, u64 ns)
 {
-    u64 tick = emulator_tick(emulator, ns);
     u32 i;
 
     for (i = 0; i < emulator->n_chips; i++) {
         struct slot *slot = &emulator->slots[i];
-        u64 before = slot->chip.falls;
+        u64 tick = emulator_tick(slot, ns), before = slot->chip.falls;
 
         if (tick > slot->chip.now)
             eegd_chip_advance(&slot->chip, tick);
@@ -57,7 +54,7 @@ u64 emulator_catch_up(struct emulator *emulator)
     emulator_wire_run(emulator, ns);
     run_chips(emulator, ns);
     emulator_faults_run(emulator, ns);
-    return emulator_tick(emulator, ns > emulator->base_ns ? ns : emulator->base_ns);
+    return ns;
 }
 
 void emulator_arm(struct emulator *emulator)
@@ -72,7 +69,7 @@ void emulator_arm(struct emulator *emulator)
         if (slot->told < slot->chip.falls) /* a fall came to light elsewhere: the timer tells it */
             next = 0;
         if (tick != EEGD_TICK_NEVER)
-            next = min(next, emulator_ns(emulator, tick));
+            next = min(next, emulator_ns(slot, tick));
     }
     for (i = 0; i < EMULATOR_LATE; i++)
         next = min(next, emulator->late_ns[i]);

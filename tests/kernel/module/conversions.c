@@ -15,35 +15,44 @@
 static struct emulator *device_emulator; /* set before the device exists, cleared after it is gone */
 static DEFINE_MUTEX(writers);
 
-/* A new run of chip 0 is one of all: their n-th conversions belong together. */
-static void note_run(struct emulator *emulator)
+/* Whose numbers a chip's conversions have: chips on one clock are told apart by nothing but their channels.
+ */
+static struct slot *numbered_by(struct slot *slot)
 {
-    if (emulator->slots[0].chip.starts == emulator->starts_seen)
+    return slot->emulator->own_clocks ? slot : &slot->emulator->slots[0];
+}
+
+/* A new run of chip 0 is one of all: their n-th conversions belong together. */
+static void note_run(struct slot *first)
+{
+    if (first->chip.starts == first->starts_seen)
         return;
-    emulator->starts_seen = emulator->slots[0].chip.starts;
-    emulator->run_first = emulator->samples;
+    first->starts_seen = first->chip.starts;
+    first->run_first = first->samples;
 }
 
 /* Which conversion of the source this is. The first `lead_in` of each run see the one that follows them. */
-static u64 index_of(struct emulator *emulator, const struct slot *slot)
+static u64 index_of(struct slot *first, const struct slot *slot)
 {
-    u64 falls = slot->chip.run_falls;
-    u64 index = emulator->run_first + (falls > emulator->lead_in ? falls - emulator->lead_in : 0);
+    u64 falls = slot->chip.run_falls, lead_in = slot->emulator->lead_in;
+    u64 index = first->run_first + (falls > lead_in ? falls - lead_in : 0);
 
-    if (slot == &emulator->slots[0] && falls >= emulator->lead_in)
-        emulator->samples = index + 1;
+    if (slot == first && falls >= lead_in)
+        first->samples = index + 1;
     return index;
 }
 
 /* The checksum on the last input of the last chip covers all inputs before it. */
-static void pattern(struct emulator *emulator, struct slot *slot, u64 index)
+static void pattern(struct slot *slot, u64 index)
 {
-    u32 own = slot - emulator->slots, n = slot->chip.config.n_channels, inputs = emulator->n_chips * n, c;
+    struct emulator *emulator = slot->emulator;
+    u32 own = emulator->own_clocks ? 0 : slot - emulator->slots, n = slot->chip.config.n_channels, c;
+    u32 n_chips = emulator->own_clocks ? 1 : emulator->n_chips, inputs = n_chips * n;
     int32_t codes[8 * EMULATOR_CHIPS];
 
     for (c = 0; c < n; c++)
         slot->codes[c] = eegd_pattern_code(index, own * n + c);
-    if (own + 1 < emulator->n_chips)
+    if (own + 1 < n_chips)
         return;
     for (c = 0; c + 1 < inputs; c++)
         codes[c] = eegd_pattern_code(index, c);
@@ -53,13 +62,13 @@ static void pattern(struct emulator *emulator, struct slot *slot, u64 index)
 int emulator_convert(void *context, uint64_t tick, struct eegd_chip_inputs *inputs)
 {
     static const int64_t zeros[8];
-    struct slot *slot = context;
+    struct slot *slot = context, *first = numbered_by(slot);
     struct emulator *emulator = slot->emulator;
     u64 index;
     u32 own = slot - emulator->slots, bytes = slot->chip.frame_bytes;
 
-    note_run(emulator);
-    index = index_of(emulator, slot);
+    note_run(first);
+    index = index_of(first, slot);
     inputs->p_nv = zeros;
     inputs->n_nv = zeros;
     inputs->srb1_nv = inputs->srb2_nv = inputs->bias_nv = 0;
@@ -67,7 +76,7 @@ int emulator_convert(void *context, uint64_t tick, struct eegd_chip_inputs *inpu
     inputs->frame = NULL;
     inputs->frame_bytes = 0;
     if (index < emulator->frames_first) {
-        pattern(emulator, slot, index);
+        pattern(slot, index);
         inputs->codes = slot->codes;
         return 1;
     }
@@ -84,7 +93,7 @@ int emulator_convert(void *context, uint64_t tick, struct eegd_chip_inputs *inpu
 /* Frames that are still to be converted. */
 static u64 waiting(const struct emulator *emulator)
 {
-    u64 first = READ_ONCE(emulator->frames_first), samples = READ_ONCE(emulator->samples);
+    u64 first = READ_ONCE(emulator->frames_first), samples = READ_ONCE(emulator->slots[0].samples);
 
     return samples > first ? emulator->written - min(emulator->written, samples - first) : emulator->written;
 }
@@ -96,18 +105,21 @@ static void publish(struct emulator *emulator, u64 written)
     raw_spin_lock_irqsave(&emulator->lock, flags);
     if (emulator->frames_first == EMULATOR_NEVER) {
         emulator_catch_up(emulator);
-        emulator->frames_first = emulator->samples;
+        emulator->frames_first = emulator->slots[0].samples;
     }
     emulator->written = written;
     raw_spin_unlock_irqrestore(&emulator->lock, flags);
 }
 
-/* Takes whole frames; ENOSPC when there is no room for one. */
+/* Takes whole frames; ENOSPC when there is no room for one, EOPNOTSUPP where chips do not convert together.
+ */
 static ssize_t write_frames(struct file *file, const char __user *from, size_t size, loff_t *offset)
 {
     struct emulator *emulator = device_emulator;
     size_t bytes = emulator->frame_bytes, n = size / bytes, done;
 
+    if (emulator->own_clocks)
+        return -EOPNOTSUPP;
     if (size == 0 || size % bytes)
         return -EINVAL;
     mutex_lock(&writers);

@@ -40,9 +40,11 @@ module_param(loopback_ns, uint, 0444);
 MODULE_PARM_DESC(loopback_ns, "from the fall of that wire to its interrupt");
 static unsigned int fclk_hz = 2048000;
 module_param(fclk_hz, uint, 0444);
-static int ppm;
-module_param(ppm, int, 0444);
-MODULE_PARM_DESC(ppm, "error of the chips' clock");
+static int ppm[EMULATOR_CHIPS];
+static int n_ppm;
+module_param_array(ppm, int, &n_ppm, 0444);
+MODULE_PARM_DESC(ppm,
+                 "error of the chips' clock; several: each chip has a clock and a check pattern of its own");
 static unsigned int max_sclk_hz;
 module_param(max_sclk_hz, uint, 0444);
 MODULE_PARM_DESC(max_sclk_hz, "faster SPI clocks read every bit one place late, as over long wires; 0: none");
@@ -76,8 +78,8 @@ static int print_status(char *buffer, const struct emulator *emulator)
     u32 i, kind;
 
     at += sysfs_emit_at(buffer, at, "falls %llu\nsamples %llu\nedges %llu\nreads %llu\noverruns %llu\n",
-                        emulator->slots[0].chip.falls, emulator->samples, counters->edges, counters->reads,
-                        counters->overruns);
+                        emulator->slots[0].chip.falls, emulator->slots[0].samples, counters->edges,
+                        counters->reads, counters->overruns);
     at += sysfs_emit_at(buffer, at, "transfers %llu\nbytes %llu\nframes_written %llu\nstarts %llu\n",
                         counters->transfers, counters->bytes, emulator->written,
                         emulator->slots[0].chip.starts);
@@ -121,7 +123,7 @@ module_param_cb(status, &status_ops, NULL, 0444);
 static int make_chips(struct emulator *emulator)
 {
     struct eegd_chip_config config;
-    u64 tick;
+    u64 now_ns = ktime_get_ns();
     u32 i;
     int error = 0;
 
@@ -129,16 +131,16 @@ static int make_chips(struct emulator *emulator)
     config.n_channels = channels;
     config.power_up = power_up;
     config.chain_bytes = daisy ? chips * (3 + 3 * channels) : 0;
-    tick = emulator_tick(emulator, ktime_get_ns());
     for (i = 0; i < chips && !error; i++) {
         struct slot *slot = &emulator->slots[i];
 
         slot->emulator = emulator;
+        slot->millihertz = (u64)((s64)fclk_hz * (1000000 + ppm[emulator->own_clocks ? i : 0])) / 1000;
         slot->cs = daisy ? 0 : i;
         slot->drdy_line = i < n_drdy_lines || n_drdy_lines == 0 ? drdy_lines[i] : -1;
         slot->read = true;
         config.seed = i + 1;
-        error = eegd_chip_init(&slot->chip, &config, emulator_convert, slot, tick);
+        error = eegd_chip_init(&slot->chip, &config, emulator_convert, slot, emulator_tick(slot, now_ns));
     }
     return error;
 }
@@ -162,7 +164,7 @@ static struct emulator *make_emulator(void)
     emulator->capacity = capacity;
     emulator->lead_in = lead_in;
     emulator->max_sclk_hz = max_sclk_hz;
-    emulator->millihertz = (u64)((s64)fclk_hz * (1000000 + ppm)) / 1000;
+    emulator->own_clocks = n_ppm > 1;
     emulator_clock_init(emulator);
     return emulator;
 }

@@ -58,6 +58,9 @@ struct emulator;
 struct slot {
     struct emulator *emulator;
     struct eegd_chip chip;
+    u64 millihertz; /* of its clock */
+    u64 samples, run_first,
+        starts_seen; /* of its source of conversions; chip 0's is all chips' unless own_clocks */
     u32 cs;
     int drdy_line;    /* < 0: none */
     u64 told;         /* falls that were looked at for an edge */
@@ -87,7 +90,8 @@ struct emulator {
     struct slot slots[EMULATOR_CHIPS];
     u32 n_chips;
     bool daisy;
-    u64 base_ns, base_tick, millihertz;
+    bool own_clocks;
+    u64 base_ns;
 
     struct spi_controller *controller;
     struct wire wire;
@@ -108,7 +112,7 @@ struct emulator {
     /* Conversions. Those from frames_first on are in `frames`, a ring, as far as `written`. */
     u8 *frames;
     u32 frame_bytes, capacity;
-    u64 written, frames_first, samples, run_first, starts_seen;
+    u64 written, frames_first;
     u32 lead_in;
 
     struct fault faults[EMULATOR_FAULTS];
@@ -120,9 +124,9 @@ struct emulator {
 };
 
 /* clock.c */
-u64 emulator_tick(const struct emulator *emulator, u64 ns);
-u64 emulator_ns(const struct emulator *emulator, u64 tick);
-/* Brings wire and chips up to the present; returns its tick. */
+u64 emulator_tick(const struct slot *slot, u64 ns);
+u64 emulator_ns(const struct slot *slot, u64 tick);
+/* Brings wire and chips up to the present; returns its ns. */
 u64 emulator_catch_up(struct emulator *emulator);
 /* Sets the timer to what comes next. After whatever may change that. */
 void emulator_arm(struct emulator *emulator);

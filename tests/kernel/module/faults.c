@@ -82,12 +82,13 @@ bool emulator_is_dead(const struct emulator *emulator, const struct slot *slot)
 
 /* ---- what happens once ---- */
 
-static void happen(struct emulator *emulator, const struct fault *fault, u64 tick)
+static void happen(struct emulator *emulator, const struct fault *fault, u64 ns)
 {
     u32 i;
 
     for (i = 0; i < emulator->n_chips; i++) {
         struct eegd_chip *chip = &emulator->slots[i].chip;
+        u64 tick = emulator_tick(&emulator->slots[i], ns);
 
         if (fault->chip != U32_MAX && fault->chip != i)
             continue;
@@ -106,7 +107,7 @@ static bool happens_once(enum fault_kind kind)
     return kind >= FAULT_STOPPED;
 }
 
-static void set_unplugged(struct emulator *emulator, bool unplugged, u64 tick)
+static void set_unplugged(struct emulator *emulator, bool unplugged, u64 ns)
 {
     u32 i;
 
@@ -117,7 +118,7 @@ static void set_unplugged(struct emulator *emulator, bool unplugged, u64 tick)
         emulator->counters.injected[FAULT_UNPLUGGED]++;
     else
         for (i = 0; i < emulator->n_chips; i++)
-            eegd_chip_brown_out(&emulator->slots[i].chip, tick);
+            eegd_chip_brown_out(&emulator->slots[i].chip, emulator_tick(&emulator->slots[i], ns));
 }
 
 void emulator_faults_run(struct emulator *emulator, u64 ns)
@@ -129,10 +130,12 @@ void emulator_faults_run(struct emulator *emulator, u64 ns)
         fall = emulator->faults_seen++;
         if (emulator->n_faults == 0)
             continue;
-        set_unplugged(emulator, emulator_fault(emulator, FAULT_UNPLUGGED, fall), emulator_tick(emulator, ns));
+        set_unplugged(emulator, emulator_fault(emulator, FAULT_UNPLUGGED, fall), ns);
+        if (emulator_fault(emulator, FAULT_DEAD, fall))
+            emulator->counters.injected[FAULT_DEAD]++;
         for (i = 0; i < emulator->n_faults; i++)
             if (happens_once(emulator->faults[i].kind) && age(&emulator->faults[i], fall) == 0)
-                happen(emulator, &emulator->faults[i], emulator_tick(emulator, ns));
+                happen(emulator, &emulator->faults[i], ns);
     }
 }
 
@@ -239,26 +242,27 @@ int emulator_fault_add(struct emulator *emulator, const char *text)
     unsigned long flags;
     char copy[96];
     int error = 0;
+    u64 ns;
 
     if (strscpy(copy, text, sizeof(copy)) < 0)
         return -EINVAL;
     raw_spin_lock_irqsave(&emulator->lock, flags);
-    emulator_catch_up(emulator);
+    ns = emulator_catch_up(emulator);
     fault.at = emulator->slots[0].chip.falls;
     if (!strncmp(copy, "clear", 5)) {
-        set_unplugged(emulator, false, emulator->slots[0].chip.now);
+        set_unplugged(emulator, false, ns);
         emulator->n_faults = 0;
     } else {
         error = parse(&fault, copy);
         if (!error && happens_once(fault.kind) && fault.at == emulator->slots[0].chip.falls &&
             fault.period == 0)
-            happen(emulator, &fault, emulator->slots[0].chip.now);
+            happen(emulator, &fault, ns);
         else if (!error && emulator->n_faults < EMULATOR_FAULTS)
             emulator->faults[emulator->n_faults++] = fault;
         else if (!error)
             error = -ENOSPC;
         if (!error && fault.kind == FAULT_UNPLUGGED && fault.at == emulator->slots[0].chip.falls)
-            set_unplugged(emulator, true, emulator->slots[0].chip.now); /* chips that do not convert fall never */
+            set_unplugged(emulator, true, ns); /* chips that do not convert fall never */
     }
     emulator_arm(emulator);
     raw_spin_unlock_irqrestore(&emulator->lock, flags);

@@ -44,12 +44,13 @@ static int get_level(struct gpio_chip *gpio, unsigned int line)
     return level;
 }
 
-static void move_pin(struct emulator *emulator, unsigned int line, u64 tick, int level)
+static void move_pin(struct emulator *emulator, unsigned int line, u64 ns, int level)
 {
     u32 i;
 
     for (i = 0; i < emulator->n_chips; i++) {
         struct eegd_chip *chip = &emulator->slots[i].chip;
+        u64 tick = emulator_tick(&emulator->slots[i], ns);
 
         if ((int)line == emulator->start_line)
             eegd_chip_start_pin(chip, tick, level);

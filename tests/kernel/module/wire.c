@@ -66,19 +66,19 @@ static u8 daisy_in(struct emulator *emulator, struct slot **chain, u32 n, u32 j)
 }
 
 /* Chips with another chip select see the clock all the same. */
-static void clock_others(struct emulator *emulator, u64 tick)
+static void clock_others(struct emulator *emulator, u64 ns)
 {
     u32 i;
 
     for (i = 0; i < emulator->n_chips; i++)
         if (emulator->slots[i].cs != emulator->wire.cs)
-            eegd_chip_sclk(&emulator->slots[i].chip, tick);
+            eegd_chip_sclk(&emulator->slots[i].chip, emulator_tick(&emulator->slots[i], ns));
 }
 
 static void clock_byte(struct emulator *emulator, struct slot **chain, u32 n, u32 i)
 {
     struct wire *wire = &emulator->wire;
-    u64 tick = emulator_tick(emulator, byte_ns(wire, i));
+    u64 ns = byte_ns(wire, i);
     u8 in[EMULATOR_CHIPS], miso = n ? 0 : 0xFF; /* nobody drives MISO: pulled up */
     u32 j;
 
@@ -88,11 +88,11 @@ static void clock_byte(struct emulator *emulator, struct slot **chain, u32 n, u3
         u8 dout = 0;
 
         if (!emulator_is_dead(emulator, chain[j]))
-            dout = eegd_chip_exchange(&chain[j]->chip, tick, out_byte(wire, i), in[j]);
+            dout = eegd_chip_exchange(&chain[j]->chip, emulator_tick(chain[j], ns), out_byte(wire, i), in[j]);
         if (j == 0)
             miso = dout;
     }
-    clock_others(emulator, tick);
+    clock_others(emulator, ns);
     if (wire->rx)
         wire->rx[i] = miso;
 }
@@ -110,14 +110,14 @@ static u32 zeros_from(const struct wire *wire, u32 i)
 static bool clock_conversion(struct emulator *emulator, struct slot **chain, u32 n, u32 i, u32 count)
 {
     struct wire *wire = &emulator->wire;
-    u64 first = emulator_tick(emulator, byte_ns(wire, i));
-    u64 last = emulator_tick(emulator, byte_ns(wire, i + count - 1));
+    u64 first = byte_ns(wire, i), last = byte_ns(wire, i + count - 1);
     u32 j, k;
 
     if (n == 0 || emulator->n_faults > 0)
         return false;
     for (j = 0; j < n; j++)
-        if (!eegd_chip_can_skip(&chain[j]->chip, first, last))
+        if (!eegd_chip_can_skip(&chain[j]->chip, emulator_tick(chain[j], first),
+                                emulator_tick(chain[j], last)))
             return false;
     for (k = 0; wire->rx && k < count;) {
         u32 position = chain[0]->chip.position + k, own = position / chain[0]->chip.frame_bytes;
@@ -133,7 +133,7 @@ static bool clock_conversion(struct emulator *emulator, struct slot **chain, u32
     }
     clock_others(emulator, first);
     for (j = 0; j < n; j++)
-        eegd_chip_skip(&chain[j]->chip, last, count);
+        eegd_chip_skip(&chain[j]->chip, emulator_tick(chain[j], last), count);
     clock_others(emulator, last);
     return true;
 }
@@ -195,14 +195,14 @@ static void set_cs(struct spi_device *spi, bool level)
 {
     struct emulator *emulator = of_controller(spi->controller);
     unsigned long flags;
-    u64 tick;
+    u64 ns;
     u32 i;
 
     raw_spin_lock_irqsave(&emulator->lock, flags);
-    tick = emulator_catch_up(emulator);
+    ns = emulator_catch_up(emulator);
     for (i = 0; i < emulator->n_chips; i++)
         if (emulator->slots[i].cs == select_of(spi))
-            eegd_chip_cs(&emulator->slots[i].chip, tick, level);
+            eegd_chip_cs(&emulator->slots[i].chip, emulator_tick(&emulator->slots[i], ns), level);
     emulator_arm(emulator);
     raw_spin_unlock_irqrestore(&emulator->lock, flags);
 }
