@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from eegd.registers import VARIANT_IDS
+from eegd.registers import VARIANT_IDS, VARIANT_MASK
 
 __all__ = ["STATUS_NIBBLE", "explain_frame", "explain_registers"]
 
@@ -37,6 +37,9 @@ def explain_registers(registers: bytes, model: str) -> tuple[str, str]:
         return ZEROS
     if all(byte == 0xFF for byte in registers):
         return ONES
+    others = [name for name, value in VARIANT_IDS.items() if registers[0] & VARIANT_MASK == value]
+    if others:
+        return f"wiring, supply and clock are well: an {others[0]} answers", "in the configuration: [board] chips"
     # The top bits of the ID are the chip's revision, and any value.
     if registers[0] << 1 & 0x1E == VARIANT_IDS[model] & 0x1E:
         return LATE_BIT

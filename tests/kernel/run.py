@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -100,12 +101,12 @@ def run_scripts(arguments: Sequence[str]) -> int:
     except HostError as error:
         print(f"kernel tests: {error}", file=sys.stderr)
         return 2
-    results = []
+    begin, results = time.monotonic(), []
     for name in names:
         outcome = run_script(machine, name, tuple(arguments[split + 1 :]), files, LONG_LIMIT_S.get(name, LIMIT_S))
         keep(outcome, name)
         results.append(print_outcome(name, outcome))
-    print(f"{sum(results)} of {len(results)} scripts ok")
+    print(f"{sum(results)} of {len(results)} scripts ok, {time.monotonic() - begin:.0f} s in all")
     return 0 if all(results) else 1
 
 

@@ -281,7 +281,13 @@ def test_every_input_is_tried_with_its_own_gain() -> None:
 
 @pytest.mark.parametrize(
     ("dump", "said"),
-    [(b"\x1f\x4b\x68", "one place late"), (b"\0\0\0", "00"), (b"\xff\xff\xff", "FF"), (b"\x12\x34\x56", "no bits")],
+    [
+        (b"\x1f\x4b\x68", "one place late"),
+        (b"\0\0\0", "00"),
+        (b"\xff\xff\xff", "FF"),
+        (b"\x12\x34\x56", "no bits"),
+        (b"\x3c\x96\xc0", "an ADS1299-4 answers"),
+    ],
 )
 def test_register_dumps_are_explained(dump: bytes, said: str) -> None:
     assert said in explain_registers(dump, "ADS1299")[0]

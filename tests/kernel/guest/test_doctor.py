@@ -117,7 +117,7 @@ def clock_too_fast() -> None:
 def another_model() -> None:
     load(channels=4)
     _, rows = doctor()
-    expect_red("another model", "chips", "this is an ADS1299-4", rows)
+    expect_red("another model", "chips", "an ADS1299-4 answers", rows)
     unload()
 
 
