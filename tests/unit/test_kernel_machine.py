@@ -135,6 +135,8 @@ with open(sys.argv[1], "w") as lock, open(sys.argv[2], "wb") as out:
     import fcntl
     fcntl.flock(lock, fcntl.LOCK_EX)
     with running(["sleep", "infinity"], 0, out, lock) as process:
+        while Path(f"/proc/{process.pid}/comm").read_text() != "sleep\\n":
+            pass  # before that nothing has told the kernel yet to end it with its parent
         print(process.pid, flush=True)
         process.wait()
 """
