@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import fcntl
+import os
+import select
 import signal
 import subprocess
 import sys
@@ -148,9 +150,10 @@ def test_a_run_that_is_stopped_leaves_no_emulated_computer_behind(tmp_path: Path
     command = [sys.executable, "-c", HOLDER, str(lock), str(tmp_path / "out")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT) as holder:
         assert holder.stdout is not None
-        child = int(holder.stdout.readline())
+        child = os.pidfd_open(int(holder.stdout.readline()))
         holder.send_signal(number)
         holder.wait()
+    with os.fdopen(child) as ended:  # readable once the process has ended
+        assert select.select([ended], [], [], 30)[0], "the child lives on"
     with lock.open() as free:
-        fcntl.flock(free, fcntl.LOCK_EX)  # what the child holds until its end
-    assert not Path(f"/proc/{child}").exists() or "State:\tZ" in Path(f"/proc/{child}/status").read_text()
+        fcntl.flock(free, fcntl.LOCK_EX | fcntl.LOCK_NB)  # what the child held until its end
