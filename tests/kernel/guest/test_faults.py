@@ -5,6 +5,7 @@ back by itself."""
 from __future__ import annotations
 
 import errno
+import time
 from dataclasses import dataclass
 
 import eegd
@@ -49,6 +50,15 @@ CASES = (
     Case("brown-out", "brown_out at=50"),
     Case("unplugged for 2 s", "unplugged at=50 count=500"),
 )
+
+CHAIN_CASES = (
+    Case("chip 3 of 4 dead, 3 conversions", "dead at=50 count=3 chip=2", 3, "status"),
+    Case("chip 3 of 4 dead, 80 conversions", "dead at=50 count=80 chip=2"),
+    Case("chip 3 of 4 stopped", "stopped at=50 chip=2"),
+    Case("chip 3 of 4 browns out", "brown_out at=50 chip=2"),
+)
+OTHER_ID, RIGHT_ID = 0x3C, 0x3E
+"""Of an ADS1299-4; of the ADS1299 that is configured."""
 
 
 def counted(client: eegd.Client) -> dict[str, int]:
@@ -109,10 +119,34 @@ def try_fault(case: Case, client: eegd.Client, stream: Stream) -> None:
         expect(delta.get(case.cause) == case.lost, f"{case.name}: counted {delta}, wanted {case.cause}")
 
 
+def wrong_id(client: eegd.Client, stream: Stream) -> None:
+    """A chip that stops and then says that it is another model is not taken for the configured one."""
+    checker, before = Checker(), counted(client)
+    checker.take(stream.take())
+    fault(f"id value={OTHER_ID}")
+    fault("stopped")
+    end = time.monotonic() + 60
+    found = ""
+    while "this is an ADS1299-4" not in found:
+        expect(time.monotonic() < end, f"recovery said: {found}")
+        time.sleep(0.1)
+        found = client.ask("status")["status"]["recovery"]["text"]
+    fault(f"id value={RIGHT_ID}")
+    longest = settle(stream, checker, AFTER)
+    epochs = counted(client)["epochs"] - before["epochs"]
+    row(fault="stopped, then a wrong ID", found=found, epochs=epochs, back_after_ms=round(longest / 1e6, 1))
+    expect(checker.wrong == checker.unexplained == 0 and epochs == 1, f"{checker.wrong} wrong, {epochs} epochs")
+
+
 def main() -> None:
     with Eegd(RATE, stream="frame_samples = 1") as daemon, daemon.reader() as (client, stream):
         settle(stream, Checker(), AFTER)
         for case in CASES:
+            try_fault(case, client, stream)
+        wrong_id(client, stream)
+    with Eegd(RATE, 4, stream="frame_samples = 1") as daemon, daemon.reader() as (client, stream):
+        settle(stream, Checker(), AFTER)
+        for case in CHAIN_CASES:
             try_fault(case, client, stream)
 
 
