@@ -220,6 +220,7 @@ def test_tail_goes_on_over_a_change_and_says_so(directory: Path) -> None:
 
 @pytest.mark.usefixtures("daemon")
 def test_events_are_listed_and_followed(directory: Path) -> None:
+    eegctl(directory, "tail", "--frames", "1")  # the daemon is ready before its first epoch has begun
     assert "epoch" in eegctl(directory, "events", "--kind", "epoch")
     command = [*EEGCTL, "--runtime-dir", str(directory), "events", "--follow", "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as follow:
