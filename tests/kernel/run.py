@@ -82,7 +82,8 @@ def job_files(script: str | None) -> dict[str, Path | bytes]:
 
 def main(arguments: Sequence[str]) -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C: QEMU ends, temporary files go
-        signal.signal(number, signal.default_int_handler)
+        if signal.getsignal(number) == signal.SIG_DFL:  # nohup stays what it is
+            signal.signal(number, signal.default_int_handler)
     try:
         return run_scripts(arguments)
     except KeyboardInterrupt:
