@@ -182,12 +182,16 @@ class Ads1299:
         return self._compare()
 
     def inspect(self) -> str | None:
-        """Stops conversions, then compares all registers: None where they are as written, else what was found."""
+        """Stops conversions, then compares all registers: None where they are as written, else what was found.
+
+        Nobody can say so of a chain, of which one chip can be read: another may have lost its registers.
+        """
         self.stop()
         dumps = self._dumps()
         differences = self._differences(dumps)
         if not differences:
-            return None
+            unread = ", ".join(str(number) for number in RegisterReport(tuple(dumps)).unverified)
+            return f"the registers of chip {unread} cannot be read back" if unread else None
         return tell_differences(differences, dumps) + why_changed(dumps, self._config.chips)
 
     def prepare_start(self) -> None:

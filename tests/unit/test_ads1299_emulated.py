@@ -329,3 +329,32 @@ def test_no_edge_of_a_conversion_before_the_stop_comes_after_the_next_preparatio
             driver.stop()
             driver.prepare_start()
             assert board.wait(SECOND_NS // 10) is None
+
+
+def test_a_look_at_a_chain_never_finds_it_well_since_one_chip_alone_can_be_read() -> None:
+    config = BoardConfig(chips=("ADS1299",) * 3, topology="daisy")
+    montage = standard_montage(config.chips)
+    with emulated(config, montage) as board:
+        driver = Ads1299(board, config, montage)
+        driver.power_up()
+        driver.configure()
+        driver.start()
+        assert board.wait(SECOND_NS) is not None
+        inject(board, lib.EEGD_FAULT_BROWN_OUT, chip=2, count=1)
+        assert board.wait(SECOND_NS) is not None
+        assert driver.inspect() == "the registers of chip 2, 3 cannot be read back"
+        assert dump(board, 2) == bytes.fromhex(RESET_DUMP)
+        driver.power_up()
+        driver.configure()
+        assert dump(board, 2) == dump(board, 0)
+
+
+def test_a_look_at_a_cascade_finds_it_well() -> None:
+    config = BoardConfig(chips=("ADS1299",) * 2)
+    montage = standard_montage(config.chips)
+    with emulated(config, montage) as board:
+        driver = Ads1299(board, config, montage)
+        driver.power_up()
+        driver.configure()
+        driver.start()
+        assert driver.inspect() is None
