@@ -222,9 +222,17 @@ async def _run(config: Config, case: Case, result: Result, boards: FaultyBoards,
     told: list[int] = []
     count_told_losses(daemon, told)
 
+    async def stop_once_the_epoch_is_told() -> None:
+        while daemon.acquisition.is_changing:  # samples may come before control has said how long there were none
+            await asyncio.sleep(0.001)
+        daemon.stop()
+
     def stop() -> None:
-        with contextlib.suppress(RuntimeError):  # the loop has ended
-            loop.call_soon_threadsafe(daemon.stop)
+        ending = stop_once_the_epoch_is_told()
+        try:
+            asyncio.run_coroutine_threadsafe(ending, loop)
+        except RuntimeError:  # the loop has ended
+            ending.close()
 
     reader = PatternReader(case, result, directory, stop)
     reader.thread.start()
