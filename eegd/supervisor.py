@@ -31,6 +31,9 @@ BUDGET_WINDOW_S = 60.0
 """Deaths within the window that are made good; one more, and the plugin is held."""
 KILL_AFTER_S = 1.5
 """Less than the 2 s that the service manager gives the whole daemon."""
+HEARD_S = 1.0
+"""Within so long a plugin that lives has reported twice."""
+WAITING = "waiting for input"
 LEVELS = {"DEBUG": logging.DEBUG, "INFO": logging.INFO, "WARNING": logging.WARNING, "ERROR": logging.ERROR}
 LONGEST_LINE = 64 * 1024
 
@@ -111,10 +114,12 @@ class Supervisor:
         """Ends every plugin. One whose input has ended works off what it still has and ends by itself: it is waited
         for as long as it makes progress, with pauses of up to patience_s. Then SIGTERM, and after 1.5 s SIGKILL."""
         plugins = list(self._plugins.values())
+        # One that is said to wait for its input may have begun since: it reports twice a second.
+        patience = {"running": patience_s, "starting": min(patience_s, HEARD_S), WAITING: min(patience_s, HEARD_S)}
         now = time.monotonic()
         for plugin in plugins:
             plugin.progress_s = now
-        while any(p.state == "running" and time.monotonic() - p.progress_s < patience_s for p in plugins):
+        while any(time.monotonic() - p.progress_s < patience.get(p.state, 0.0) for p in plugins):
             await asyncio.sleep(0.01)
         await asyncio.gather(*(self._end(plugin) for plugin in plugins), *self._going)
 
