@@ -56,6 +56,8 @@ CASES = (
 CHAIN_CASES = (
     Case("chip 3 of 4 dead, 3 conversions", "dead at=50 count=3 chip=2", 3, "status"),
     Case("chip 3 of 4 stopped", "stopped at=50 chip=2", stale=30),
+    Case("chip 3 of 4 dead, 80 conversions", "dead at=50 count=80 chip=2"),
+    Case("chip 3 of 4 browns out", "brown_out at=50 chip=2"),
 )
 OTHER_ID, RIGHT_ID = 0x3C, 0x3E
 """Of an ADS1299-4; of the ADS1299 that is configured."""
