@@ -146,7 +146,9 @@ class AttachServer:
         reader = Reader.of(connection)
         if len(self.readers) >= self._max_readers + MAX_PENDING:
             # A crowd that lingers in its handshakes does not keep others out: the one that came first has to go.
+            # Those who wait for an epoch come after those who only linger.
             lingering = next((r for r in self.readers if r.place is None and r not in self._pending), None)
+            lingering = lingering or next(iter(self._pending), None)
             if lingering is None:
                 connection.close()
                 return

@@ -11,6 +11,7 @@ import fcntl
 import json
 import mmap
 import os
+import select
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -261,6 +262,27 @@ def test_a_crowd_that_lingers_does_not_keep_others_out(daemon: DaemonFactory, na
             with client.open(lane=lane, timeout=5) as stream:
                 assert stream.take().n_samples
         assert client.ask("status")["status"]["pid"] == d.pid
+
+
+def test_a_crowd_that_waits_for_an_epoch_does_not_keep_others_out(home: Path) -> None:
+    async def scene() -> None:
+        with zmq.Context() as context, contextlib.ExitStack() as stack:
+            server = AttachServer("s", home, context, lambda: {"name": "s", "frames_per_s": 250.0}, max_readers=1)
+            peers = []
+            for _ in range(70):
+                peer = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
+                peer.connect(str(home / "s.stream"))
+                send_packet(peer, ATTACH)
+                peers.append(peer)
+                for _ in range(5):
+                    await asyncio.sleep(0)
+            await looks_until(lambda: select.select([peers[4]], [], [], 0)[0])
+            packet, _ = receive_packet(peers[4]) or ({}, [])
+            assert packet["op"] == "refused" and "too many connections" in packet["error"]
+            assert not select.select([peers[-1]], [], [], 0)[0]  # the newest is waited with
+            server.close()
+
+    asyncio.run(scene())
 
 
 def test_what_a_peer_asks_between_epochs_gives_it_one_place_at_most(home: Path) -> None:
