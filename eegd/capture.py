@@ -208,6 +208,7 @@ class Capture:
         native.discard = config.board.discard
         # A recording may stand still, as in its padding; live inputs have noise.
         native.frozen_run = 0 if config.replay.file is not None else FROZEN_RUN
+        native.frozen_learns = not (config.board.kind == "sim" and config.sim.source == "sine")  # it has no noise
         native.max_bad_run = MAX_BAD_RUN
         self._fill_states(native, config, states_before)
         native.flags = outlet.flags

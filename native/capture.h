@@ -85,7 +85,8 @@ struct eegd_capture_config {
     int64_t edge_latency_ns;    /* how late the stamps are known to be; subtracted from fitted times */
     int64_t stall_ns;           /* no edge for so long ends the thread */
     uint32_t discard;           /* conversions dropped after the start */
-    uint32_t frozen_run;        /* equal conversions in a row that count as frozen; 0: never */
+    uint32_t frozen_run;        /* equal conversions in a row that count as frozen at the latest; 0: never */
+    int frozen_learns;          /* fewer do where the channels have noise of their own; see verdict.h */
     uint32_t max_bad_run;       /* bad conversions in a row that end the thread; 0: never */
     uint32_t flags;             /* EEGD_FLAG_… for each frame */
     uint32_t lead_off_chip[32]; /* per channel: which chip's status word */

@@ -5,6 +5,10 @@
 #include <string.h>
 
 #define FAR_FROM_ZERO 1000 /* codes; more than noise about an offset of nearly 0 */
+#define BY_CHANCE 1e-10
+#define STAYS_ALWAYS 65536 /* share of repeats 1 */
+#define STAYS_LEAST 128    /* none were seen: 1 in 512, which 64 conversions of 8 channels can tell */
+#define STAYS_SPAN 64      /* conversions over which the share is followed */
 
 static uint32_t end_of_chip(const struct eegd_conversion_map *map, uint32_t chip)
 {
@@ -28,6 +32,8 @@ static void find_tail(const struct eegd_conversion_map *map, uint32_t chip, uint
 void eegd_verdict_init(struct eegd_verdict *verdict, const struct eegd_capture_config *config)
 {
     *verdict = (struct eegd_verdict){.config = config};
+    for (uint32_t channel = 0; channel < config->map.n_channels; channel++)
+        verdict->stays[channel] = STAYS_ALWAYS;
     for (uint32_t chip = 0; chip < config->map.n_chips && chip < 4; chip++)
         find_tail(&config->map, chip, verdict->tail[chip]);
 }
@@ -60,31 +66,86 @@ static int is_cut(const struct eegd_verdict *verdict, const uint8_t *bytes)
     return 0;
 }
 
-/* Whether all channels of a chip are at the last code of either end, or it has none. */
+/* At the last code of either end, where a live input stands still, too. */
+static int is_at_end(const uint8_t *code_bytes)
+{
+    int32_t code = eegd_code_from_bytes(code_bytes);
+    return code == 0x7FFFFF || code == -0x800000;
+}
+
+/* Whether all channels of a chip are at an end, or it has none. */
 static int is_clipped(const struct eegd_conversion_map *map, const uint8_t *bytes, uint32_t begin,
                       uint32_t end)
 {
     for (uint32_t channel = 0; channel < map->n_channels; channel++) {
         uint32_t offset = map->channel_offset[channel];
-        int32_t code = eegd_code_from_bytes(bytes + offset);
-        if (offset > begin && offset < end && code != 0x7FFFFF && code != -0x800000)
+        if (offset > begin && offset < end && !is_at_end(bytes + offset))
             return 0;
     }
     return 1;
 }
 
-/* True when no channel of some chip moves although at least one of them is within its range: live inputs
- * always have noise. */
+/* How many equal conversions in a row of one chip are no chance any more: so many that live inputs, each with
+ * the share of repeats that it has shown, would give them once in 1 / BY_CHANCE times. Channels are
+ * independent, since each converter has noise of its own (SBAS499C, table 1: 1.5 LSB and more at any gain and
+ * rate). */
+static uint32_t repeats_of_frozen(const struct eegd_verdict *verdict, const uint8_t *bytes, uint32_t begin,
+                                  uint32_t end)
+{
+    const struct eegd_conversion_map *map = &verdict->config->map;
+    uint32_t most = verdict->config->frozen_run - 1, n = 1;
+    double chance = 1, all;
+    if (!verdict->config->frozen_learns)
+        return most;
+    for (uint32_t channel = 0; channel < map->n_channels; channel++) {
+        uint32_t offset = map->channel_offset[channel];
+        if (offset > begin && offset < end && !is_at_end(bytes + offset))
+            chance *= (double)verdict->stays[channel] / STAYS_ALWAYS;
+    }
+    for (all = chance; all > BY_CHANCE && n < most; n++)
+        all *= chance;
+    return n;
+}
+
+static uint32_t share_after(uint32_t share, int stayed)
+{
+    return stayed ? share + (STAYS_ALWAYS - share) / STAYS_SPAN : share - (share - STAYS_LEAST) / STAYS_SPAN;
+}
+
+/* Follows the share of conversions in which a channel repeats its code, over about the last 64 of them. A
+ * chip that moves again after some repeats was not frozen: only now do they count. */
+static void learn(struct eegd_verdict *verdict, const uint8_t *bytes, uint32_t chip, uint32_t end)
+{
+    const struct eegd_conversion_map *map = &verdict->config->map;
+    for (uint32_t channel = 0; channel < map->n_channels; channel++) {
+        uint32_t offset = map->channel_offset[channel], share = verdict->stays[channel];
+        if (offset <= map->chip_offset[chip] || offset >= end)
+            continue;
+        for (uint32_t i = 0; i < verdict->passed_run[chip]; i++)
+            share = share_after(share, 1);
+        verdict->stays[channel] = share_after(share, !memcmp(bytes + offset, verdict->before + offset, 3));
+    }
+    verdict->passed_run[chip] = 0;
+}
+
+/* True when no channel of some chip moves, for longer than live inputs would, although at least one of them
+ * is within its range. */
 static int is_frozen(struct eegd_verdict *verdict, const uint8_t *bytes)
 {
     const struct eegd_conversion_map *map = &verdict->config->map;
     int frozen = 0;
     for (uint32_t chip = 0; chip < map->n_chips && verdict->config->frozen_run; chip++) {
         uint32_t begin = map->chip_offset[chip], end = end_of_chip(map, chip);
-        int equal = memcmp(bytes + begin, verdict->before + begin, end - begin) == 0;
-        verdict->equal_run[chip] =
-            equal && !is_clipped(map, bytes, begin, end) ? verdict->equal_run[chip] + 1 : 0;
-        frozen |= equal && verdict->equal_run[chip] + 1 >= verdict->config->frozen_run;
+        if (memcmp(bytes + begin, verdict->before + begin, end - begin)) {
+            verdict->equal_run[chip] = 0;
+            learn(verdict, bytes, chip, end);
+        } else if (is_clipped(map, bytes, begin, end)) {
+            verdict->equal_run[chip] = 0;
+        } else if (++verdict->equal_run[chip] >= repeats_of_frozen(verdict, bytes, begin, end)) {
+            frozen = 1;
+        } else {
+            verdict->passed_run[chip]++;
+        }
     }
     return frozen;
 }

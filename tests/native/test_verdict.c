@@ -71,6 +71,89 @@ static void test_equal_conversions_are_frozen_from_the_nth_on_unless_every_chann
         CHECK_EQ(eegd_verdict_take(&verdict, bytes), -1);
 }
 
+/* Codes of live inputs: noise of some LSB, drawn anew for each channel. */
+static void make_noise(uint32_t *seed, int32_t lsb)
+{
+    for (uint32_t i = 0; i < 16; i++) {
+        *seed = *seed * 1664525u + 1013904223u;
+        set_code(i / 8, i % 8, 5000 + (int32_t)(*seed >> 8) % lsb);
+    }
+}
+
+static void see_noise(uint32_t *seed, int32_t lsb, int n)
+{
+    for (int i = 0; i < n; i++) {
+        make_noise(seed, lsb);
+        CHECK_EQ(eegd_verdict_take(&verdict, bytes), -1);
+    }
+}
+
+/* Returns which of the equal conversions of the second chip, while the first one lives, is called frozen. */
+static int first_frozen_repeat(uint32_t *seed, int32_t lsb)
+{
+    uint8_t held[CHIP_BYTES];
+    memcpy(held, bytes + CHIP_BYTES, CHIP_BYTES);
+    for (int n = 1; n < 100; n++) {
+        make_noise(seed, lsb);
+        memcpy(bytes + CHIP_BYTES, held, CHIP_BYTES);
+        if (eegd_verdict_take(&verdict, bytes) == EEGD_COUNT_FROZEN)
+            return n;
+    }
+    return 100;
+}
+
+static void test_a_chip_with_live_inputs_is_frozen_at_its_first_repeat(void)
+{
+    uint32_t seed = 1;
+    prepare();
+    config.frozen_learns = 1;
+    config.frozen_run = 32;
+    see_noise(&seed, 1000, 1000);
+    CHECK_EQ(first_frozen_repeat(&seed, 1000), 1);
+    see_noise(&seed, 1000, 1000); /* it lives again, and nothing of it is lost */
+    CHECK_EQ(first_frozen_repeat(&seed, 1000), 1);
+}
+
+static void test_the_less_noise_the_more_repeats_it_takes(void)
+{
+    uint32_t seed = 2;
+    int few, many;
+    prepare();
+    config.frozen_learns = 1;
+    config.frozen_run = 32;
+    see_noise(&seed, 10, 1000);
+    few = first_frozen_repeat(&seed, 10);
+    CHECK(few >= 2 && few <= 4);
+    see_noise(&seed, 2, 2000);
+    many = first_frozen_repeat(&seed, 2);
+    CHECK(many > few && many <= 8);
+    prepare();
+    config.frozen_learns = 1;
+    config.frozen_run = 32;
+    many = 0;
+    for (int i = 0; i < 20000; i++) { /* one channel alone moves, slowly: as constant inputs */
+        set_code(0, 3, 6000 + i / 20);
+        set_code(1, 3, 6000 + i / 20);
+        many += eegd_verdict_take(&verdict, bytes) != -1;
+    }
+    CHECK_EQ(many, 0);
+    CHECK_EQ(first_frozen_repeat(&seed, 2), 31 - 19); /* it stood for 19 already */
+}
+
+static void test_channels_that_have_just_railed_prove_nothing(void)
+{
+    uint32_t seed = 3;
+    int few;
+    prepare();
+    config.frozen_learns = 1;
+    config.frozen_run = 32;
+    see_noise(&seed, 1000, 1000);
+    for (uint32_t channel = 0; channel < 8; channel++)
+        set_code(1, channel, channel ? 0x7FFFFF : 5000);
+    few = first_frozen_repeat(&seed, 1000);
+    CHECK(few >= 4 && few <= 8); /* one live channel, which repeats 1 in 1000 */
+}
+
 static void test_a_chip_that_falls_silent_in_the_midst_of_a_read_is_cut_off(void)
 {
     for (uint32_t chip = 0; chip < 2; chip++) {
@@ -106,6 +189,9 @@ int main(void)
 {
     RUN(test_each_cause_has_its_counter);
     RUN(test_equal_conversions_are_frozen_from_the_nth_on_unless_every_channel_is_at_an_end);
+    RUN(test_a_chip_with_live_inputs_is_frozen_at_its_first_repeat);
+    RUN(test_the_less_noise_the_more_repeats_it_takes);
+    RUN(test_channels_that_have_just_railed_prove_nothing);
     RUN(test_a_chip_that_falls_silent_in_the_midst_of_a_read_is_cut_off);
     RUN(test_channels_that_are_off_are_not_missed);
     return check_report();
