@@ -11,12 +11,16 @@ from pathlib import Path
 
 from tests.kernel.host import BUILD, ROOT, HostError, run, say
 
-__all__ = ["Kernel", "build_module", "kernel"]
+__all__ = ["Kernel", "ModuleError", "build_module", "kernel"]
 
 MODULE = "eegd_chip.ko"
 SOURCES = (ROOT / "tests" / "kernel" / "module", ROOT / "native")
 # Of native/ only what runs in the kernel as it stands.
 CHIP_SOURCES = ("chip*.[ch]", "pattern.[ch]")
+
+
+class ModuleError(Exception):
+    """The emulated chips' module cannot be built; the text is the compiler's."""
 
 
 class Kernel:
@@ -116,11 +120,12 @@ def build_module(linux: Kernel) -> Path:
         shutil.copy(source, place)
     say(f"building {MODULE} for Linux {linux.release} …")
     # Modules of 6.12 and later want the kernel's type information, which the headers lack.
-    output = run(
-        ["make", "-C", linux.headers, f"M={place}", "CONFIG_DEBUG_INFO_BTF_MODULES=", "modules"],
-        env={**os.environ, "MAKEFLAGS": "", "MFLAGS": ""},
-    )
+    command = ["make", "-C", linux.headers, f"M={place}", "CONFIG_DEBUG_INFO_BTF_MODULES=", "modules"]
+    try:
+        output = run(command, env={**os.environ, "MAKEFLAGS": "", "MFLAGS": ""})
+    except HostError as error:
+        raise ModuleError(str(error)) from None
     if "warning:" in output:
-        raise HostError(f"the module compiles with warnings:\n{output}")
+        raise ModuleError(f"the module compiles with warnings:\n{output}")
     mark.write_text(key, encoding="utf-8")
     return built

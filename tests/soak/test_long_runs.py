@@ -56,4 +56,4 @@ def test_readers_stopped_for_twenty_seconds_harm_nobody(daemon: DaemonFactory, p
 
 @PATHS
 def test_a_thousand_attachments_leave_nothing_behind(daemon: DaemonFactory, path: dict[str, object]) -> None:
-    come_and_go(daemon({**SMALL_BOARD, **path}, wait_readers=2), 1000)
+    come_and_go(daemon({**SMALL_BOARD, **path, "daemon.log_level": "warning"}, wait_readers=2), 1000)

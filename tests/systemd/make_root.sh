@@ -8,7 +8,8 @@ cd "$(dirname "$0")/../.."
 
 PACKAGES=systemd,systemd-sysv,dbus,libpam-systemd,init-system-helpers,procps,python3
 
-die() { printf 'make_root: %s\n' "$*" >&2; exit 1; }
+# Exit status 2: this machine cannot make it.
+die() { printf 'make_root: %s\n' "$*" >&2; exit 2; }
 
 [ "$(id -u)" = 0 ] || die "needs root, to make and start a container"
 

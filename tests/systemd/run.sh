@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # The package and the service under a real systemd: installs the .deb in a container whose process 1 is systemd, runs
-# inside.sh there, and prints its table. Exit status 0 when every check passed. Needs root; `make test-systemd`.
+# inside.sh there, and prints its table. Exit status 0 when every check passed, 2 when this machine cannot run a
+# container with systemd. Needs root; `make test-systemd`.
 #
 # Container and package are kept in build/systemd, and made again when what they are made of changes.
 # What a container cannot show: real devices, udev rules at work, and LimitMEMLOCK=infinity where this machine's root may
@@ -17,7 +18,12 @@ row() { # name, result, remark
 
 # ---- what the container is given ----
 
-root=$(tests/systemd/make_root.sh)
+root=$(tests/systemd/make_root.sh) || exit
+if ! systemd-nspawn --quiet --directory="$root" --register=no --keep-unit --volatile=overlay --private-network \
+    --console=pipe --capability=all true </dev/null >build/systemd/probe.log 2>&1; then
+    echo "this machine starts no containers: $(tail -n 1 build/systemd/probe.log)"
+    exit 2
+fi
 share=build/systemd/share
 rm -rf "$share"
 mkdir -p "$share"
