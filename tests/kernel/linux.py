@@ -120,7 +120,7 @@ def build_module(linux: Kernel) -> Path:
         shutil.copy(source, place)
     say(f"building {MODULE} for Linux {linux.release} …")
     # Modules of 6.12 and later want the kernel's type information, which the headers lack.
-    command = ["make", "-C", linux.headers, f"M={place}", "CONFIG_DEBUG_INFO_BTF_MODULES=", "modules"]
+    command = ["make", "-C", str(linux.headers), f"M={place}", "CONFIG_DEBUG_INFO_BTF_MODULES=", "modules"]
     try:
         output = run(command, env={**os.environ, "MAKEFLAGS": "", "MFLAGS": ""})
     except HostError as error:
