@@ -56,30 +56,31 @@ struct eegd_sim_config {
 };
 
 /* Faults. What each does with `value` stands beside it; `chip` and `channel` count from 0. */
-#define EEGD_FAULT_DRDY_MISSED 0  /* edges never reach the host: no gap in seq, twice the interval */
-#define EEGD_FAULT_DRDY_DELAYED 1 /* edges come value ns late, stamp and all */
-#define EEGD_FAULT_DRDY_DOUBLED 2 /* one more edge value ns after the true one */
-#define EEGD_FAULT_DRDY_STOPPED 3 /* the chips lose their START: no edge until they are started again */
-#define EEGD_FAULT_EVENTS_LOST 4  /* event queue overflow: edges are gone, seq jumps */
-#define EEGD_FAULT_EDGES_MERGED 5 /* the next edge swallows it, its stamp value ns late; no gap in seq */
-#define EEGD_FAULT_HANG_UP 6      /* wait returns -ENODEV */
-#define EEGD_FAULT_FRAME_00 7     /* conversions read as all 00 */
-#define EEGD_FAULT_FRAME_FF 8     /* conversions read as all FF */
-#define EEGD_FAULT_BIT_SLIP 9     /* conversions arrive one bit early */
-#define EEGD_FAULT_BYTE_SLIP 10   /* conversions arrive value bytes early (at least 1) */
-#define EEGD_FAULT_MISO_STUCK 11  /* everything reads as the level value */
-#define EEGD_FAULT_SPI_MODE 12    /* mode 0 instead of 1: everything arrives one bit late */
-#define EEGD_FAULT_TORN 13        /* the read begins so late that the next DRDY falls in its middle */
-#define EEGD_FAULT_IOCTL 14       /* transfer returns -value (ETIMEDOUT, ESHUTDOWN …), nothing is clocked */
-#define EEGD_FAULT_SLOW_IOCTL 15  /* transfers begin value ns later */
-#define EEGD_FAULT_RAILED 16      /* channel at 7FFFFFh, at 800000h if value < 0 */
-#define EEGD_FAULT_DEAD 17      /* chip neither hears nor speaks, and nothing behind it in a chain is heard */
-#define EEGD_FAULT_BROWN_OUT 18 /* chip back at its reset values */
-#define EEGD_FAULT_RESET_MID_FRAME 19 /* chip resets in the middle of the next read */
-#define EEGD_FAULT_WRITES_LOST 20     /* the next value register writes of the chip are lost */
-#define EEGD_FAULT_ID 21              /* the chip's ID register reads as value */
-#define EEGD_FAULT_CLOCK 22           /* the chip's clock is value ppm off nominal from here on */
-#define EEGD_FAULT_KINDS 23
+#define EEGD_FAULT_DRDY_MISSED 0    /* edges never reach the host: no gap in seq, twice the interval */
+#define EEGD_FAULT_DRDY_DELAYED 1   /* edges come value ns late, stamp and all */
+#define EEGD_FAULT_DRDY_DOUBLED 2   /* one more edge value ns after the true one */
+#define EEGD_FAULT_DRDY_STOPPED 3   /* the chips lose their START: no edge until they are started again */
+#define EEGD_FAULT_EVENTS_LOST 4    /* event queue overflow: edges are gone, seq jumps */
+#define EEGD_FAULT_EDGES_MERGED 5   /* the next edge swallows it, its stamp value ns late; no gap in seq */
+#define EEGD_FAULT_HANG_UP 6        /* wait returns -ENODEV */
+#define EEGD_FAULT_FRAME_00 7       /* conversions read as all 00 */
+#define EEGD_FAULT_FRAME_FF 8       /* conversions read as all FF */
+#define EEGD_FAULT_BIT_SLIP 9       /* conversions arrive one bit early */
+#define EEGD_FAULT_BYTE_SLIP 10     /* conversions arrive value bytes early (at least 1) */
+#define EEGD_FAULT_MISO_STUCK 11    /* everything reads as the level value */
+#define EEGD_FAULT_SPI_MODE 12      /* mode 0 instead of 1: everything arrives one bit late */
+#define EEGD_FAULT_TORN 13          /* the read begins so late that the next DRDY falls in its middle */
+#define EEGD_FAULT_IOCTL 14         /* transfer returns -value (ETIMEDOUT, ESHUTDOWN …), nothing is clocked */
+#define EEGD_FAULT_SLOW_IOCTL 15    /* transfers begin value ns later */
+#define EEGD_FAULT_RAILED 16        /* channel at 7FFFFFh, at 800000h if value < 0 */
+#define EEGD_FAULT_ELECTRODE_OFF 17 /* channel's electrodes touch nothing; lead-off currents show it */
+#define EEGD_FAULT_DEAD 18      /* chip neither hears nor speaks, and nothing behind it in a chain is heard */
+#define EEGD_FAULT_BROWN_OUT 19 /* chip back at its reset values */
+#define EEGD_FAULT_RESET_MID_FRAME 20 /* chip resets in the middle of the next read */
+#define EEGD_FAULT_WRITES_LOST 21     /* the next value register writes of the chip are lost */
+#define EEGD_FAULT_ID 22              /* the chip's ID register reads as value */
+#define EEGD_FAULT_CLOCK 23           /* the chip's clock is value ppm off nominal from here on */
+#define EEGD_FAULT_KINDS 24
 #define EEGD_FAULT_NOW 0xFFFFFFFFFFFFFFFF
 #define EEGD_FAULT_ALL_CHIPS 0xFFFFFFFF
 #define EEGD_MAX_FAULTS 32
@@ -91,7 +92,7 @@ struct eegd_sim_config {
 struct eegd_fault {
     uint32_t kind;    /* EEGD_FAULT_... */
     uint32_t chip;    /* RAILED ... CLOCK: which, or EEGD_FAULT_ALL_CHIPS */
-    uint32_t channel; /* RAILED: which */
+    uint32_t channel; /* RAILED, ELECTRODE_OFF: which */
     uint64_t at;      /* first fall, or EEGD_FAULT_NOW */
     uint64_t count;   /* falls, 0 = from then on */
     uint64_t period;  /* falls from one beginning to the next, 0 = once */

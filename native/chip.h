@@ -128,7 +128,8 @@ struct eegd_chip {
     uint8_t id;          /* what register 00h says */
     uint8_t railed_high; /* faults: channels stuck at 7FFFFFh, at 800000h */
     uint8_t railed_low;
-    uint32_t lose_writes; /* fault: that many register writes are still to be lost */
+    uint8_t electrodes_off; /* fault: channels whose own electrodes touch nothing */
+    uint32_t lose_writes;   /* fault: that many register writes are still to be lost */
 
     uint8_t reg[24];
     uint8_t rdatac, standby, converting, stop_pending, commanded, new_data; /* flags */

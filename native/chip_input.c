@@ -186,6 +186,7 @@ static struct pins electrodes(const struct eegd_chip *chip, const struct eegd_ch
 {
     int srb1 = chip->reg[ADS1299_REG_MISC1] & 0x20;
     int srb2 = chip->reg[ADS1299_REG_CH1SET + channel] & 0x08;
+    int off = chip->electrodes_off >> channel & 1;
     struct pins pins = {within(srb2 ? inputs->srb2_nv : inputs->p_nv[channel]),
                         within(srb1 ? srb1_nv : inputs->n_nv[channel])};
 
@@ -194,9 +195,9 @@ static struct pins electrodes(const struct eegd_chip *chip, const struct eegd_ch
     if (chip->reg[ADS1299_REG_LOFF_FLIP] >> channel & 1)
         current = -current;
     if (chip->reg[ADS1299_REG_LOFF_SENSP] >> channel & 1)
-        pins.p = driven(chip, pins.p, current, srb2 ? chip->srb2_ohm : chip->p_ohm[channel]);
+        pins.p = driven(chip, pins.p, current, srb2 ? chip->srb2_ohm : off ? -1 : chip->p_ohm[channel]);
     if ((chip->reg[ADS1299_REG_LOFF_SENSN] >> channel & 1) && !srb1)
-        pins.n = driven(chip, pins.n, -current, chip->n_ohm[channel]);
+        pins.n = driven(chip, pins.n, -current, off ? -1 : chip->n_ohm[channel]);
     return pins;
 }
 

@@ -127,12 +127,15 @@ void sim_faults_hold(struct sim_board *sim, uint64_t fall)
     if (sim->resolved == 0 && !sim->had_faults)
         return;
     sim->had_faults = sim->resolved > 0;
-    for (i = 0; i < sim->config.n_chips; i++)
-        sim->slots[i].dead = sim->slots[i].chip.railed_high = sim->slots[i].chip.railed_low = 0;
+    for (i = 0; i < sim->config.n_chips; i++) {
+        struct eegd_chip *chip = &sim->slots[i].chip;
+
+        sim->slots[i].dead = chip->railed_high = chip->railed_low = chip->electrodes_off = 0;
+    }
     for (f = 0; f < sim->resolved; f++) {
         const struct eegd_fault *fault = &sim->faults[f];
 
-        if ((fault->kind != EEGD_FAULT_RAILED && fault->kind != EEGD_FAULT_DEAD) || !holds(sim, f, fall))
+        if (fault->kind < EEGD_FAULT_RAILED || fault->kind > EEGD_FAULT_DEAD || !holds(sim, f, fall))
             continue;
         for (i = 0; i < sim->config.n_chips; i++) {
             struct eegd_chip *chip = &sim->slots[i].chip;
@@ -142,6 +145,8 @@ void sim_faults_hold(struct sim_board *sim, uint64_t fall)
                 continue;
             if (fault->kind == EEGD_FAULT_DEAD)
                 sim->slots[i].dead = 1;
+            else if (fault->kind == EEGD_FAULT_ELECTRODE_OFF)
+                chip->electrodes_off |= bit;
             else if (fault->value < 0)
                 chip->railed_low |= bit;
             else

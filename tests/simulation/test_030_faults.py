@@ -97,6 +97,27 @@ def test_a_channel_that_rails_a_hundred_times_is_a_hundred_pairs_of_events_by_la
     assert status["events"]["dropped"] == 0
 
 
+def test_an_electrode_that_comes_off_a_hundred_times_is_a_hundred_pairs_of_events_by_label(
+    daemon: DaemonFactory,
+) -> None:
+    """Seen by the comparators of the chip: 6 nA drive an open input to the supply, which gain 1 does not call railed."""
+    fault = {"kind": "ELECTRODE_OFF", "at": 500, "count": 250, "period": 500, "channel": 2}
+    overrides = {"sim.source": "quiet", "stream.frame_samples": 50, "board.lead_off_mode": "dc"}
+    process = daemon({**overrides, "montage.lead_off": True, "montage.gain": 1}, wait_readers=1, faults=[fault])
+    n_off = 0
+    with process.connect().open(policy="lossless", depth=32, timeout=20) as stream:
+        while True:
+            with stream.take() as frame:
+                assert frame.lead_off in ((), ("C3",))
+                n_off += frame.lead_off == ("C3",)
+                if frame.sample_index > 500 + 99 * 500 + 250 + 130:
+                    break
+        events = channel_events(process)[:200]
+    assert [event["label"] for event in events] == ["C3: electrode off", "C3: electrode on again"] * 100
+    assert all(event["channel"] == "C3" for event in events)
+    assert n_off >= 500
+
+
 def test_a_channel_that_is_railed_stands_in_the_status_and_is_told_once_over_a_new_epoch(daemon: DaemonFactory) -> None:
     fault = {"kind": "RAILED", "at": 300, "count": 0, "channel": 1, "value": 1}
     process = daemon({"sim.source": "quiet"}, wait_readers=1, faults=[fault])
