@@ -1,0 +1,38 @@
+"""What the configuration says of a plugin, as the command line of its process (eegd.runner)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Protocol
+
+__all__ = ["PluginSettings", "input_of", "plugin_command"]
+
+
+class PluginSettings(Protocol):
+    """The part of the configuration that is read here (eegd.config.PluginsConfig)."""
+
+    @property
+    def run(self) -> tuple[str, ...]: ...
+    @property
+    def dirs(self) -> tuple[str, ...]: ...
+    @property
+    def params(self) -> Mapping[str, Mapping[str, object]]: ...
+
+
+def input_of(settings: PluginSettings, name: str) -> str | None:
+    """The stream that the configuration names; None leaves it to the plugin."""
+    value = settings.params.get(name, {}).get("input")
+    return None if value is None else str(value)
+
+
+def plugin_command(settings: PluginSettings, name: str) -> tuple[str, ...]:
+    """Its name and parameters, where to look for it, and what it reads: the same in whatever process it runs."""
+    params = {key: value for key, value in settings.params.get(name, {}).items() if key != "input"}
+    words = [name, "--params", json.dumps(params)]
+    for path in settings.dirs:
+        words += ["--plugin-dir", path]
+    input_stream = input_of(settings, name)
+    if input_stream is not None:
+        words += ["--input", input_stream]
+    return tuple(words)
