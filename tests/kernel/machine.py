@@ -52,6 +52,7 @@ class Machine:
             "qemu-system-x86_64",
             *("-accel", "tcg", "-icount", "shift=0,sleep=off", "-rtc", "clock=vm"),
             *("-cpu", "max", "-smp", "1", "-m", "1024"),
+            *("-seed", "1"),  # of what the guest takes for random
             *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
             *("-kernel", str(self.image), "-initrd", str(self.initrd), "-append", COMMAND_LINE),
             *("-drive", f"file={self.disk},if=virtio,format=qcow2"),
