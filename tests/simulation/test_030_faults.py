@@ -100,7 +100,7 @@ def test_a_channel_that_rails_a_hundred_times_is_a_hundred_pairs_of_events_by_la
 def test_an_electrode_that_comes_off_a_hundred_times_is_a_hundred_pairs_of_events_by_label(
     daemon: DaemonFactory,
 ) -> None:
-    """Seen by the comparators of the chip: 6 nA drive an open input to the supply, which gain 1 does not call railed."""
+    """Seen by the chip's comparators: 6 nA drive an open input to the supply, which gain 1 does not call railed."""
     fault = {"kind": "ELECTRODE_OFF", "at": 500, "count": 250, "period": 500, "channel": 2}
     overrides = {"sim.source": "quiet", "stream.frame_samples": 50, "board.lead_off_mode": "dc"}
     process = daemon({**overrides, "montage.lead_off": True, "montage.gain": 1}, wait_readers=1, faults=[fault])
