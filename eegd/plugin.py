@@ -99,6 +99,8 @@ class Plugin:
     then."""
     input: ClassVar[str] = "raw"
     """The stream that is read where the user names no other."""
+    positional: ClassVar[tuple[str, ...]] = ()
+    """Parameters that may be given without their names, in this order: `eegctl set filter 1 45`."""
     at_gap: ClassVar[str] = "reset"
     """After samples were lost or missed: `reset` calls reset(), `hold` goes on as if nothing had happened."""
 
@@ -112,7 +114,12 @@ class Plugin:
             raise TypeError(f"{cls.__name__}.kind = {cls.kind!r}: one of {', '.join(OUTPUT_KINDS)}")
         if cls.at_gap not in AT_GAP:
             raise TypeError(f"{cls.__name__}.at_gap = {cls.at_gap!r}: one of {', '.join(AT_GAP)}")
-        for param in declared_params(cls):
+        declared = declared_params(cls)
+        for param in cls.positional:
+            if param not in declared or cls.positional.count(param) > 1:
+                known = ", ".join(declared) or "none"
+                raise TypeError(f"{cls.__name__}.positional: {param!r}: each a parameter, and once; there are: {known}")
+        for param in declared:
             if hasattr(Plugin, param) or param == "info":
                 raise TypeError(f"{cls.__name__}: a parameter cannot be named {param!r}, which every plugin has")
 

@@ -15,7 +15,7 @@ import signal
 import socket
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from eegd.errors import EegdError, LeasesExhausted, ParamError, PluginError
@@ -23,7 +23,7 @@ from eegd.journal import log_to_journal
 from eegd.libzmq import load_libzmq
 from eegd.memory import stand_back
 from eegd.output_thread import OutputThread
-from eegd.params import assign_params, check_params
+from eegd.params import assign_params, check_params, parse_words
 from eegd.plugin import Plugin, load_plugin
 from eegd.plugin_loop import PluginLoop
 from eegd.runtime_dir import find_dir, stream_socket
@@ -85,7 +85,9 @@ def _parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         prog="eegd plugin", description="Runs one plugin in this process, on the streams of a running daemon."
     )
     parser.add_argument("name", help="the plugin; its stream has the same name")
-    parser.add_argument("params", nargs="*", metavar="name=value", help="parameters")
+    parser.add_argument(
+        "params", nargs="*", metavar="name=value", help="parameters, some without name where the plugin says so"
+    )
     parser.add_argument("--runtime-dir", metavar="D", help="the daemon's runtime directory")
     parser.add_argument("--input", metavar="STREAM", help="the stream to read, instead of the plugin's own choice")
     parser.add_argument(
@@ -108,18 +110,13 @@ def _params_of(arguments: argparse.Namespace) -> dict[str, object]:
         raise ParamError(f"--params {arguments.json!r:.60}: {error}") from None
     if not isinstance(values, dict):
         raise ParamError(f"--params {arguments.json!r:.60}: an object is wanted, as in '{{\"window\": 2}}'")
-    for text in arguments.params:
-        name, found, value = text.partition("=")
-        if not found:
-            raise ParamError(f"{text!r:.60}: parameters are given as name=value")
-        values[name] = value
     return values
 
 
-def make_plugin(name: str, dirs: Sequence[str], values: dict[str, object]) -> Plugin:
-    """An instance with checked parameters. Raises PluginError, ParamError."""
+def make_plugin(name: str, dirs: Sequence[str], values: Mapping[str, object], words: Sequence[str] = ()) -> Plugin:
+    """An instance with checked parameters; those given as words count more. Raises PluginError, ParamError."""
     plugin_class = load_plugin(name, dirs)
-    checked = check_params(plugin_class, values)
+    checked = check_params(plugin_class, {**values, **parse_words(plugin_class, words, partial=True)})
     try:
         plugin = plugin_class()
     except Exception as error:
@@ -175,7 +172,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         load_libzmq()
         directory = Path(arguments.runtime_dir) if arguments.runtime_dir else find_dir()
-        plugin = make_plugin(arguments.name, arguments.plugin_dir, _params_of(arguments))
+        plugin = make_plugin(arguments.name, arguments.plugin_dir, _params_of(arguments), arguments.params)
         input_stream = arguments.input or plugin.input
         stream_socket(input_stream)
         if input_stream == plugin.name:

@@ -17,6 +17,7 @@ from eegd.params import (
     check_params,
     declared_params,
     describe_params,
+    parse_words,
     resolve_channels,
 )
 
@@ -216,3 +217,76 @@ def test_any_value_is_taken_within_its_range_or_refused(value: object) -> None:
             assert str(error).startswith(f"demo: {name} = ")
             continue
         assert param.check(taken) == taken
+
+
+# ---- as words ----
+
+
+class Ordered(Demo):
+    name = "ordered"
+    positional = ("low", "order")
+
+    high: Param[float] = Param(min=1, max=500, unit="Hz", doc="Must be given")
+
+
+class Silent:
+    name = "silent"
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["1", "3", "high=45"], {"low": 1.0, "order": 3, "high": 45.0}),
+        (["high:45", "1"], {"low": 1.0, "high": 45.0}),
+        (["low:1", "3", "high=45"], {"low": 1.0, "order": 3, "high": 45.0}),
+        (["order=2", "7", "high=45"], {"low": 7.0, "order": 2, "high": 45.0}),
+        (["high=45", "where=Oz,O1", "edges:1,2"], {"high": 45.0, "where": ("Oz", "O1"), "edges": (1.0, 2.0)}),
+        (["high=45", "where=EEG:Oz"], {"high": 45.0, "where": ("EEG:Oz",)}),
+    ],
+)
+def test_words_are_named_placed_or_mixed(words: list[str], expected: dict[str, object]) -> None:
+    assert parse_words(Ordered, words) == expected
+
+
+@pytest.mark.parametrize(
+    ("plugin", "words", "text"),
+    [
+        (Ordered, ["1", "high=x"], "ordered: high = 'x': a number from 1 to 500 Hz"),
+        (Ordered, ["900", "high=45"], "ordered: low = 900: a number from 0.1 to 100 Hz"),
+        (Ordered, ["1"], "ordered: high must be given: a number from 1 to 500 Hz"),
+        (Ordered, ["1", "low:2", "high=45"], "ordered: 'low:2': low is given twice, also by '1'"),
+        (Ordered, ["lwo=1", "high=45"], "ordered: no parameter 'lwo'; there are: low, order, "),
+        (
+            Ordered,
+            ["1", "2", "45"],
+            "ordered: '45': a value needs the name of its parameter (only low, order may go without), "
+            "as in relative=45; there are: low, order, ",
+        ),
+        (Needy, ["45"], "needy: '45': a value needs the name of its parameter (none may go without), as in high=45; "),
+        (Silent, ["45"], "silent: '45': it has no parameters"),
+    ],
+)
+def test_words_that_mean_nothing_are_refused_with_plugin_word_and_what_is_allowed(
+    plugin: type, words: list[str], text: str
+) -> None:
+    with pytest.raises(ParamError) as refused:
+        parse_words(plugin, words)
+    assert str(refused.value).startswith(text)
+
+
+def test_too_many_values_are_refused_where_all_may_go_without_a_name() -> None:
+    class Two(Silent):
+        positional = ("low",)
+        low = Param(1.0)
+
+    with pytest.raises(ParamError, match=r"^silent: '2': one value too many; it takes low$"):
+        parse_words(Two, ["1", "2"])
+
+
+def test_part_of_the_words_will_do_for_a_change() -> None:
+    assert parse_words(Ordered, ["2"], partial=True) == {"low": 2.0}
+
+
+@given(st.permutations(["low=2", "order:3", "high=45"]))
+def test_the_order_of_named_words_is_free(words: list[str]) -> None:
+    assert parse_words(Ordered, words) == {"low": 2.0, "order": 3, "high": 45.0}
