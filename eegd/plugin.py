@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, SupportsFloat, SupportsIndex, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from eegd.errors import PluginError
 from eegd.frame import Frame, StreamInfo
 from eegd.params import REQUIRED, Param, declared_params
+from eegd.plugin_events import PluginEvents
 from eegd.window import SlidingWindow, Window
 
 __all__ = [
@@ -106,6 +107,8 @@ class Plugin:
 
     info: StreamInfo
     """The input's description: labels, units, rate. There from the first start() on."""
+    _events: PluginEvents | None = None
+    """Where events go; nowhere for a plugin that is called by hand."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -149,6 +152,25 @@ class Plugin:
         or one Result or several, which also say what range of input they cover (else: what came in since the last).
         """
         raise NotImplementedError(f"{type(self).__name__}.process")
+
+    def post(
+        self,
+        label: str,
+        *,
+        value: SupportsFloat | None = None,
+        sample_index: SupportsIndex | None = None,
+        fraction: float = 0.0,
+        time_ns: int | None = None,
+        kind: str = "detection",
+    ) -> None:
+        """Sends an event to all who follow the daemon's. It never waits. Good in every method.
+
+        sample_index, fraction: where in the input it happened, as frame.sample_index counts; by default, in process,
+        the frame's last sample. time_ns: CLOCK_MONOTONIC; by default that sample's time, and outside of process now.
+        Raises ValueError for what cannot be an event, such as a value that is not finite.
+        """
+        if self._events is not None:
+            self._events.post(kind, label, self.name, value, sample_index, fraction, time_ns)
 
     def stop(self) -> None:
         """The input has ended, or the plugin was asked to stop: close what you opened."""

@@ -29,6 +29,7 @@ from eegd.output import Output
 from eegd.output_thread import OutputThread
 from eegd.params import resolve_channels
 from eegd.plugin import Given, Plugin
+from eegd.plugin_events import PluginEvents
 from eegd.stream import Stream
 
 __all__ = ["Counts", "PluginLoop"]
@@ -67,6 +68,7 @@ class PluginLoop:
     def __init__(self, plugin: Plugin, directory: Path, input_stream: str, thread: OutputThread) -> None:
         self.plugin = plugin
         self.counts = Counts()
+        self._events = plugin._events = PluginEvents(directory, plugin.name)
         self._directory = directory
         self._input = input_stream
         self._thread = thread
@@ -86,12 +88,15 @@ class PluginLoop:
             reason = self._run_stream()
         finally:
             self._end_epoch(reason)
-            self._call("stop")
+            try:
+                self._call("stop")
+            finally:
+                self._events.sender.close()
         return reason
 
     def facts(self) -> dict[str, object]:
         """How things stand, for the supervisor; called on the control thread."""
-        return {"input": self._input, **asdict(self.counts)}
+        return {"input": self._input, **asdict(self.counts), "events": self._events.sender.facts()}
 
     # ---- input ----
 
@@ -209,6 +214,7 @@ class PluginLoop:
         if output.trail.take(frame) and plugin.at_gap == "reset":
             self._must_reset = True
         n_before, overruns_before = output.n_frames, output.n_overruns
+        self._events.frame = frame
         try:
             if self._must_reset:
                 plugin.reset()
@@ -219,6 +225,8 @@ class PluginLoop:
             raise
         except Exception:
             self._on_failure(frame)
+        finally:
+            self._events.frame = None
         counts.frames_out += output.n_frames - n_before
         counts.overruns += output.n_overruns - overruns_before
 

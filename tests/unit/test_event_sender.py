@@ -1,0 +1,296 @@
+"""Events that other processes send: queued without waiting, counted whatever becomes of them, sent once."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from eegd import event_sender
+from eegd.event_sender import QUEUE, EventSender
+from eegd.packet import receive_packet, send_packet
+from eegd.plugin import Plugin
+from eegd.plugin_events import PluginEvents
+from eegd.runtime_dir import CONTROL_SOCKET
+
+WAIT_S = 20.0
+
+
+class FakeDaemon:
+    """A control socket that keeps what it is asked, and answers as it is told to."""
+
+    def __init__(self, directory: Path, answer: Callable[[int], dict[str, object] | None]) -> None:
+        self.events: list[dict[str, Any]] = []
+        self.n_connections = 0
+        self._answer = answer
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._listener.bind(str(directory / CONTROL_SOCKET))
+        self._listener.listen()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                self._connection = connection = self._listener.accept()[0]
+                self.n_connections += 1
+                with connection:
+                    while (received := receive_packet(connection)) is not None:
+                        assert received[0]["op"] == "post"
+                        self.events.append(received[0]["event"])
+                        answer = self._answer(len(self.events))
+                        if answer is None:
+                            break
+                        send_packet(connection, answer)
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        with contextlib.suppress(OSError):
+            self._connection.shutdown(socket.SHUT_RDWR)
+        self._thread.join(WAIT_S)
+
+
+@pytest.fixture
+def sender(tmp_path: Path) -> Iterator[EventSender]:
+    sender = EventSender(tmp_path, "tester")
+    yield sender
+    sender.close(WAIT_S)
+
+
+def taken(n: int) -> dict[str, object]:
+    return {"ok": True, "number": n}
+
+
+def test_an_event_arrives_with_all_that_was_said_of_it(tmp_path: Path, sender: EventSender) -> None:
+    daemon = FakeDaemon(tmp_path, taken)
+    assert sender.post("detection", "blink", value=np.float32(2.5), sample_index=np.int64(7), fraction=0.25, time_ns=9)
+    assert sender.flush(WAIT_S)
+    assert daemon.events == [
+        {
+            "kind": "detection",
+            "label": "blink",
+            "value": 2.5,
+            "sample_index": 7,
+            "fraction": 0.25,
+            "time_ns": 9,
+            "source": "tester",
+            "uncertainty_ns": None,
+        }
+    ]
+    assert sender.facts() == {"posted": 1, "dropped": 0, "refused": 0, "depth": 0}
+    daemon.close()
+
+
+def test_an_event_without_sample_and_time_has_the_time_at_which_it_was_posted(
+    tmp_path: Path, sender: EventSender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("eegd.event_sender.time.clock_gettime_ns", lambda clock: 12345)
+    daemon = FakeDaemon(tmp_path, taken)
+    sender.post("marker", "now")
+    sender.post("marker", "then", sample_index=3)
+    assert sender.flush(WAIT_S)
+    assert [event["time_ns"] for event in daemon.events] == [12345, None]
+    daemon.close()
+
+
+def test_events_arrive_in_order_over_one_connection(tmp_path: Path, sender: EventSender) -> None:
+    daemon = FakeDaemon(tmp_path, taken)
+    for n in range(200):
+        assert sender.post("detection", str(n))
+    assert sender.flush(WAIT_S)
+    assert [event["label"] for event in daemon.events] == [str(n) for n in range(200)]
+    assert daemon.n_connections == 1
+    daemon.close()
+
+
+def test_an_event_posted_before_the_daemon_is_there_waits_for_it(tmp_path: Path, sender: EventSender) -> None:
+    failed = threading.Event()
+    connect = sender._connect
+
+    def connect_and_tell() -> socket.socket:
+        try:
+            return connect()
+        except OSError:
+            failed.set()
+            raise
+
+    sender._connect = connect_and_tell  # type: ignore[method-assign]
+    sender.post("detection", "early")
+    assert failed.wait(WAIT_S)
+    daemon = FakeDaemon(tmp_path, taken)
+    assert sender.flush(WAIT_S)
+    assert [event["label"] for event in daemon.events] == ["early"]
+    daemon.close()
+
+
+def test_a_daemon_that_stays_away_costs_events_that_are_counted_and_raises_nothing(
+    sender: EventSender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_sender, "KEEP_S", 0.0)
+    monkeypatch.setattr(event_sender, "RETRY_S", 0.001)
+    for n in range(5):
+        sender.post("detection", str(n))
+    assert sender.flush(WAIT_S)
+    assert sender.facts() == {"posted": 0, "dropped": 5, "refused": 0, "depth": 0}
+
+
+def test_a_full_queue_drops_the_newest_and_counts_them_exactly(tmp_path: Path, sender: EventSender) -> None:
+    hold, came = threading.Event(), threading.Event()
+
+    def answer(n: int) -> dict[str, object]:
+        came.set()
+        hold.wait(WAIT_S)
+        return taken(n)
+
+    daemon = FakeDaemon(tmp_path, answer)
+    sender.post("detection", "in hand")
+    assert came.wait(WAIT_S)
+    assert [sender.post("detection", str(n)) for n in range(QUEUE + 3)] == [True] * QUEUE + [False] * 3
+    hold.set()
+    assert sender.flush(WAIT_S)
+    assert sender.facts() == {"posted": QUEUE + 1, "dropped": 3, "refused": 0, "depth": 0}
+    assert daemon.events[-1]["label"] == str(QUEUE - 1)
+    daemon.close()
+
+
+def test_a_refusal_is_counted_and_its_reason_logged_once(
+    tmp_path: Path, sender: EventSender, caplog: pytest.LogCaptureFixture
+) -> None:
+    daemon = FakeDaemon(tmp_path, lambda n: {"ok": False, "error": "kind 'lost' is the daemon's own"})
+    for _ in range(3):
+        sender.post("lost", "samples")
+    assert sender.flush(WAIT_S)
+    assert sender.n_refused == 3
+    assert [record.message for record in caplog.records] == [
+        "event 'samples' of tester was refused: kind 'lost' is the daemon's own"
+    ]
+    daemon.close()
+
+
+def test_an_event_that_was_not_answered_is_not_sent_twice(tmp_path: Path, sender: EventSender) -> None:
+    daemon = FakeDaemon(tmp_path, lambda n: None if n == 1 else taken(n))
+    sender.post("detection", "unanswered")
+    sender.post("detection", "next")
+    assert sender.flush(WAIT_S)
+    assert [event["label"] for event in daemon.events] == ["unanswered", "next"]
+    assert sender.facts() == {"posted": 1, "dropped": 1, "refused": 0, "depth": 0}
+    daemon.close()
+
+
+def test_a_connection_that_the_daemon_dropped_while_idle_costs_no_event(tmp_path: Path, sender: EventSender) -> None:
+    daemon = FakeDaemon(tmp_path, taken)
+    sender.post("detection", "one")
+    assert sender.flush(WAIT_S)
+    assert sender._connection is not None
+    sender._connection.shutdown(socket.SHUT_RDWR)
+    sender.post("detection", "two")
+    assert sender.flush(WAIT_S)
+    assert ([event["label"] for event in daemon.events], daemon.n_connections) == (["one", "two"], 2)
+    daemon.close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"kind": "Loud!"}, "kind 'Loud!' of an event"),
+        ({"value": float("nan")}, "value nan of event 'x': a finite number"),
+        ({"fraction": 1.0}, "fraction 1.0 of event 'x': from 0 to less than 1"),
+    ],
+)
+def test_what_cannot_be_an_event_is_refused_where_it_is_posted(
+    sender: EventSender, arguments: dict[str, Any], text: str
+) -> None:
+    with pytest.raises(ValueError, match=text):
+        sender.post(**{"kind": "detection", "label": "x", **arguments})
+
+
+# ---- what a plugin posts ----
+
+
+class Caught:
+    """Stands in for the sender."""
+
+    def __init__(self) -> None:
+        self.events: list[dict[str, Any]] = []
+
+    def post(self, kind: str, label: str, **facts: Any) -> bool:
+        self.events.append({"kind": kind, "label": label, **facts})
+        return True
+
+
+def frame_of(stream: str, kind: str, reads: str | None, *, index: int, source: int) -> Any:
+    """Ten samples at 1 kHz that begin at this index; `source`: what the frame names in the stream it came from."""
+    info = SimpleNamespace(stream=stream, kind=kind, description={"input": reads} if reads else {})
+    return SimpleNamespace(
+        info=info,
+        sample_index=index,
+        n_samples=10,
+        time_ns=5e9,
+        period_ns=1e6,
+        source=SimpleNamespace(sample_index=source),
+    )
+
+
+@pytest.fixture
+def plugin(tmp_path: Path) -> Plugin:
+    plugin = Plugin()
+    plugin._events = PluginEvents(tmp_path, "plugin")
+    plugin._events.sender = Caught()  # type: ignore[assignment]
+    return plugin
+
+
+def posted(plugin: Plugin) -> dict[str, Any]:
+    assert plugin._events is not None
+    event: dict[str, Any] = plugin._events.sender.events[-1]  # type: ignore[attr-defined]
+    return event
+
+
+@pytest.mark.parametrize(
+    ("frame", "stream", "index"),
+    [
+        (frame_of("raw", "raw", None, index=100, source=0), "raw", 103),
+        (frame_of("filter", "filtered", "raw", index=100, source=740), "raw", 743),
+        (frame_of("second", "filtered", "filter", index=100, source=60), "second", 103),
+        (frame_of("bandpower", "features", "raw", index=100, source=740), "bandpower", 103),
+    ],
+)
+def test_an_event_names_its_sample_in_raw_where_that_is_known_and_else_in_the_input(
+    plugin: Plugin, frame: Any, stream: str, index: int
+) -> None:
+    assert plugin._events is not None
+    plugin._events.frame = frame
+    plugin.post("spike", value=4, sample_index=103, fraction=0.5)
+    event = posted(plugin)
+    assert (event["stream"], event["sample_index"], event["fraction"]) == (stream, index, 0.5)
+    assert (event["kind"], event["source"], event["value"]) == ("detection", "plugin", 4)
+    assert event["time_ns"] == 5_003_500_000
+
+
+def test_an_event_without_a_sample_is_about_the_last_one_of_the_frame(plugin: Plugin) -> None:
+    assert plugin._events is not None
+    plugin._events.frame = frame_of("raw", "raw", None, index=100, source=0)
+    plugin.post("seen")
+    assert (posted(plugin)["sample_index"], posted(plugin)["time_ns"]) == (109, 5_009_000_000)
+
+
+def test_an_event_outside_of_process_has_a_time_and_no_sample(plugin: Plugin) -> None:
+    plugin.post("started", kind="plugin", time_ns=77)
+    assert posted(plugin) == {
+        "kind": "plugin",
+        "label": "started",
+        "value": None,
+        "time_ns": 77,
+        "source": "plugin",
+    }
+
+
+def test_a_plugin_that_is_called_by_hand_may_post() -> None:
+    Plugin().post("into nothing")
