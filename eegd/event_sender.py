@@ -73,6 +73,8 @@ class EventSender:
         index is given the daemon's to find. value: a finite number. facts: more about it, plain JSON types."""
         if not KIND.fullmatch(kind):
             raise ValueError(f"kind {kind!r:.60} of an event: up to 40 small letters, spaces, - and _")
+        if not str(label).strip():
+            raise ValueError(f"an event of kind {kind!r} has no label")
         if value is not None and not math.isfinite(value):
             raise ValueError(f"value {value} of event {label!r:.60}: a finite number, or None")
         if not 0 <= fraction < 1:

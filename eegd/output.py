@@ -93,6 +93,7 @@ def output_description(plugin: Plugin, info: StreamInfo, outputs: Outputs, input
         "flags": list(info.flags),
         **{key: info.description[key] for key in INHERITED if key in info.description},
         "input": input_stream,
+        "raw_stream": info.description.get("raw_stream", input_stream),
         "input_epoch": info.stream_epoch,
         "input_rate_sps": info.rate_sps,
         "axes": dict(outputs.axes),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import SupportsFloat, SupportsIndex
 
 from eegd.event_sender import EventSender
-from eegd.frame import Frame, StreamInfo
+from eegd.frame import Frame
 
 __all__ = ["PluginEvents"]
 
@@ -15,9 +15,9 @@ __all__ = ["PluginEvents"]
 class PluginEvents:
     """Knows the frame that a plugin is at. Main thread of a plugin process; the sending is done by another.
 
-    An event's `sample_index` counts samples of the stream that its field `stream` names. That is `raw` where the
-    plugin reads `raw`, or a filtered stream made from it, whose frames name their samples in it. Deeper in a graph it
-    is the plugin's own input; the time holds on every stream.
+    An event's sample is told in the raw stream from which the plugin's input was made. It is known where the plugin
+    reads that stream itself, or a filtered stream made from it, whose frames name their samples in it. Deeper in a
+    graph, and for features, the event has a time only, which is the same on every stream: the daemon finds the sample.
     """
 
     def __init__(self, directory: Path, source: str) -> None:
@@ -43,21 +43,25 @@ class PluginEvents:
         index = frame.sample_index + frame.n_samples - 1 if sample_index is None else int(sample_index)
         if time_ns is None:
             time_ns = round(frame.time_ns + (index + fraction - frame.sample_index) * frame.period_ns)
-        stream, shift = in_raw(frame, frame.info)
+        raw, shift = raw_of(frame)
         self.sender.post(
             kind,
             label,
             value=value,
-            sample_index=index + shift,
-            fraction=fraction,
+            sample_index=None if shift is None else index + shift,
+            fraction=0.0 if shift is None else fraction,
             time_ns=time_ns,
             source=source,
-            stream=stream,
+            stream=raw,
         )
 
 
-def in_raw(frame: Frame, info: StreamInfo) -> tuple[str, int]:
-    """The stream in which samples of this frame's stream are best named, and what is added to their index there."""
-    if info.kind == "filtered" and info.description.get("input") == "raw":
-        return "raw", int(frame.source.sample_index) - frame.sample_index
-    return info.stream, 0
+def raw_of(frame: Frame) -> tuple[str, int | None]:
+    """The raw stream that this frame was made from, and what its own sample indices lack there; None: not known."""
+    info = frame.info
+    raw = str(info.description.get("raw_stream", info.stream))
+    if info.kind == "raw":
+        return info.stream, 0
+    if info.kind == "filtered" and info.description.get("input") == raw:
+        return raw, int(frame.source.sample_index) - frame.sample_index
+    return raw, None

@@ -201,6 +201,7 @@ def test_a_connection_that_the_daemon_dropped_while_idle_costs_no_event(tmp_path
     ("arguments", "text"),
     [
         ({"kind": "Loud!"}, "kind 'Loud!' of an event"),
+        ({"label": " "}, "kind 'detection' has no label"),
         ({"value": float("nan")}, "value nan of event 'x': a finite number"),
         ({"fraction": 1.0}, "fraction 1.0 of event 'x': from 0 to less than 1"),
     ],
@@ -226,9 +227,9 @@ class Caught:
         return True
 
 
-def frame_of(stream: str, kind: str, reads: str | None, *, index: int, source: int) -> Any:
+def frame_of(stream: str, kind: str, *, index: int, source: int = 0, **described: str) -> Any:
     """Ten samples at 1 kHz that begin at this index; `source`: what the frame names in the stream it came from."""
-    info = SimpleNamespace(stream=stream, kind=kind, description={"input": reads} if reads else {})
+    info = SimpleNamespace(stream=stream, kind=kind, description=described)
     return SimpleNamespace(
         info=info,
         sample_index=index,
@@ -256,27 +257,28 @@ def posted(plugin: Plugin) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("frame", "stream", "index"),
     [
-        (frame_of("raw", "raw", None, index=100, source=0), "raw", 103),
-        (frame_of("filter", "filtered", "raw", index=100, source=740), "raw", 743),
-        (frame_of("second", "filtered", "filter", index=100, source=60), "second", 103),
-        (frame_of("bandpower", "features", "raw", index=100, source=740), "bandpower", 103),
+        (frame_of("raw", "raw", index=100), "raw", 103),
+        (frame_of("raw-2", "raw", index=100), "raw-2", 103),
+        (frame_of("a", "filtered", index=100, source=740, input="raw-2", raw_stream="raw-2"), "raw-2", 743),
+        (frame_of("b", "filtered", index=100, source=60, input="a", raw_stream="raw-2"), "raw-2", None),
+        (frame_of("c", "features", index=100, source=740, input="raw", raw_stream="raw"), "raw", None),
     ],
 )
-def test_an_event_names_its_sample_in_raw_where_that_is_known_and_else_in_the_input(
-    plugin: Plugin, frame: Any, stream: str, index: int
+def test_an_event_names_its_sample_in_the_raw_stream_where_that_is_known_and_always_its_time(
+    plugin: Plugin, frame: Any, stream: str, index: int | None
 ) -> None:
     assert plugin._events is not None
     plugin._events.frame = frame
     plugin.post("spike", value=4, sample_index=103, fraction=0.5)
     event = posted(plugin)
-    assert (event["stream"], event["sample_index"], event["fraction"]) == (stream, index, 0.5)
+    assert (event["stream"], event["sample_index"], event["fraction"]) == (stream, index, 0.5 if index else 0.0)
     assert (event["kind"], event["source"], event["value"]) == ("detection", "plugin", 4)
     assert event["time_ns"] == 5_003_500_000
 
 
 def test_an_event_without_a_sample_is_about_the_last_one_of_the_frame(plugin: Plugin) -> None:
     assert plugin._events is not None
-    plugin._events.frame = frame_of("raw", "raw", None, index=100, source=0)
+    plugin._events.frame = frame_of("raw", "raw", index=100)
     plugin.post("seen")
     assert (posted(plugin)["sample_index"], posted(plugin)["time_ns"]) == (109, 5_009_000_000)
 
