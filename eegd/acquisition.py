@@ -42,6 +42,7 @@ from eegd.outlet import Outlet, slabs_in_budget
 from eegd.packet import RECOVERING
 from eegd.reader import Reader
 from eegd.recovery import Recovery, is_of_a_lost_board, means_a_lost_board
+from eegd.sample_clock import NoSample, SampleClock
 from eegd.sim import open_sim_board, sim_flags
 from eegd.status import raw_description
 from eegd.worker import in_worker
@@ -174,6 +175,27 @@ class Acquisition:
         if self._changing or self.closing or self.capture is None:
             return False
         return not self.board.virtual_clock
+
+    @property
+    def virtual(self) -> bool:
+        """Time is the emulated chip's, not this computer's."""
+        return self.board.virtual_clock
+
+    def sample_clock(self) -> SampleClock:
+        """The fit of samples to time, as it is now. Raises NoSample while there is none."""
+        stats = self.capture.stats() if self.capture is not None else None
+        if stats is None or stats.state != "running":
+            raise NoSample(f"{self.stream} has no samples now")
+        if not stats.first_drdy_ns or not stats.of_one_edge:
+            raise NoSample(f"{self.stream} has no samples yet")
+        latency_ns = self.config.board.edge_latency_ns
+        return SampleClock(
+            stats.sample_index - 1,
+            stats.fit_ns - latency_ns,
+            stats.period_ns,
+            stats.jitter_rms_us * 1000,
+            stats.first_drdy_ns - latency_ns,
+        )
 
     @property
     def losses(self) -> dict[str, int]:

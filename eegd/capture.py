@@ -112,6 +112,11 @@ class CaptureStats:
     first_drdy_ns: int
     """Edge of the first sample; 0 before it."""
     last_drdy_ns: int
+    fit_ns: int
+    """Fitted time of the latest edge, that of sample_index − 1; the edge latency is not subtracted."""
+    period_ns: float
+    of_one_edge: bool
+    """sample_index, fit_ns and period_ns are."""
     found_ns: float
     """chip restarted: the silence; wrong rate: the period."""
     states: tuple[int, ...]
@@ -266,6 +271,9 @@ class Capture:
             late_peak_us=raw.late_peak_ns / 1000,
             first_drdy_ns=raw.first_drdy_ns,
             last_drdy_ns=raw.last_drdy_ns,
+            fit_ns=raw.fit_ns,
+            period_ns=raw.period_ns,
+            of_one_edge=bool(raw.of_one_edge),
             found_ns=raw.found_ns,
             states=tuple(raw.states),
         )

@@ -6,6 +6,7 @@ import contextlib
 import os
 import socket
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,36 @@ class Client:
         if len(fds) != n_fds:
             raise ProtocolError(f"{path}: {len(fds)} descriptors, wanted {n_fds}")
         return packet, fds
+
+    def mark(
+        self,
+        label: str,
+        *,
+        value: float | None = None,
+        time_ns: int | None = None,
+        uncertainty_ns: int | None = None,
+        sample_index: int | None = None,
+        stream: str = "raw",
+        kind: str = "marker",
+    ) -> dict[str, Any]:
+        """Puts a marker among the daemon's events, and returns the event: its number, sample_index and fraction, time.
+
+        It happened at time_ns (CLOCK_MONOTONIC, as `time.monotonic_ns()`, known to ± uncertainty_ns), at a sample of
+        the raw stream `stream`, or now: when this is called. Where the daemon cannot tell the sample, sample_index
+        is None and `no_sample` says why. Raises EegdError for what it refuses.
+        """
+        event = {
+            "kind": kind,
+            "label": label,
+            "value": value,
+            "time_ns": time_ns,
+            "now_ns": time.clock_gettime_ns(time.CLOCK_MONOTONIC),
+            "uncertainty_ns": uncertainty_ns,
+            "sample_index": sample_index,
+            "stream": stream,
+            "source": _program_name()[:64],
+        }
+        return dict(self.ask("post", event=event)["event"])
 
     def events(self, timeout: float | None = None) -> Iterator[dict[str, Any]]:
         """Events as they happen: dicts with kind, label, time_ns, sample_index and more. Ends at a timeout (s).

@@ -33,6 +33,7 @@ from eegd.journal import stderr_is_journal
 from eegd.libzmq import load_libzmq
 from eegd.memory import io_thread_priority, lock_memory
 from eegd.notify import Notifier
+from eegd.posted import PostedEvents
 from eegd.runtime_dir import Lock, default_dir, prepare_dir
 from eegd.status import daemon_info, daemon_status, status_line, summary_line
 from eegd.supervisor import Supervisor
@@ -107,6 +108,7 @@ class Daemon:
         if self.notifier.has_manager and self.acquisition.flags:
             self.acquisition.warn(f"these data are no person's: {', '.join(flag_names(self.acquisition.flags))}")
         self.supervisor = Supervisor(self.directory, config.plugins, self.events)
+        self.posted = PostedEvents(self.events, list(self.acquisitions))
         self.check_file = CheckFile(state_dir(self.directory))
         control = ControlServer(
             self.directory,
@@ -117,6 +119,7 @@ class Daemon:
                 "recent_events": lambda _: {"events": list(self.events.recent)},
                 "board": self._op_board,
                 "channel": self._op_channel,
+                "post": self.posted.post,
                 "reload": lambda _: self.reload(),
                 "stop": self._op_stop,
                 "keep_check": self._op_keep_check,

@@ -108,9 +108,11 @@ struct eegd_capture_stats {
     uint64_t sample_index; /* of the next sample */
     int64_t first_drdy_ns; /* of the first edge after the discarded ones; 0: none yet */
     int64_t last_drdy_ns;
-    double period_ns;     /* fitted */
-    double rate_sps;      /* effective */
-    double ppm;           /* deviation from nominal */
+    int64_t fit_ns;   /* fitted time of the latest edge, that of sample_index - 1; latency not subtracted */
+    double period_ns; /* fitted */
+    int of_one_edge;  /* sample_index, fit_ns and period_ns are */
+    double rate_sps;  /* effective */
+    double ppm;       /* deviation from nominal */
     double jitter_rms_ns; /* of the stamps about the fit */
     double late_peak_ns;  /* largest lateness of a stamp */
     double found_ns;      /* RESTARTED: the silence, WRONG_RATE: the period */

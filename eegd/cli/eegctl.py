@@ -25,6 +25,8 @@ from eegd.cli.common import (
 )
 from eegd.cli.doctor import add_arguments as add_doctor_arguments
 from eegd.cli.doctor import run_doctor
+from eegd.cli.mark import add_arguments as add_mark_arguments
+from eegd.cli.mark import run_mark
 from eegd.cli.start import INTERRUPTED
 from eegd.client import Client, connect
 from eegd.errors import DaemonNotRunning, EegdError, StreamLost
@@ -38,6 +40,7 @@ EXAMPLES = """examples:
   eegctl tail --channels Oz,Pz        two channels as sparklines
   eegctl tail bandpower --numbers --frames 10
   eegctl events --follow
+  eegctl mark "eyes closed" --value 2
   eegctl check                        electrodes before a recording: green, look, red
   eegctl check --test-signal --shorted
   eegctl board rate=500               stops, writes, verifies, starts again
@@ -88,6 +91,8 @@ def build_parser() -> argparse.ArgumentParser:
     events.add_argument("-f", "--follow", action="store_true", help="go on as they happen")
     events.add_argument("--kind", metavar="K", help="only this kind, such as overrun or epoch")
     events.add_argument("--json", action="store_true", help="one JSON object per line")
+
+    add_mark_arguments(command("mark", run_mark, "put a marker among the events, with its sample and time"))
 
     check = command("check", _check, "electrodes before a recording: offset, rails, lead-off, mains, noise")
     check.add_argument("--seconds", metavar="S", type=_check_span, default=5.0, help="how long to measure (5)")

@@ -1,0 +1,88 @@
+"""Markers from programs: each with the sample and the time at which it happened."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from eegd.errors import EegdError
+from eegd.events import subscribed
+from eegd.packet import decode_packet
+
+if TYPE_CHECKING:
+    from tests.simulation.conftest import DaemonFactory, DaemonProcess
+
+WAIT_S = 20.0
+REAL = {"sim.clock": "real"}
+
+
+def eegctl(process: DaemonProcess, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "eegd.cli.eegctl", "--runtime-dir", str(process.directory), *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_a_marker_lies_at_the_sample_that_frames_have_at_its_time(daemon: DaemonFactory) -> None:
+    process = daemon(REAL)
+    with process.connect() as eeg, eeg.open("raw", timeout=WAIT_S) as stream:
+        frame = stream.take()
+        at_ns = round(frame.time_ns + 0.25 * frame.period_ns)
+        index = frame.sample_index
+        event = eeg.mark("tone", value=7, time_ns=at_ns)
+        assert event["sample_index"] == index and event["fraction"] == pytest.approx(0.25, abs=0.01)
+        assert (event["kind"], event["value"], event["stream"]) == ("marker", 7, "raw")
+        kept = eeg.ask("recent_events")["events"]
+        assert [e for e in kept if e["number"] == event["number"]] == [event]
+
+
+def test_a_marker_without_a_time_is_when_mark_was_called(daemon: DaemonFactory) -> None:
+    process = daemon(REAL)
+    with process.connect() as eeg, eeg.open("raw", timeout=WAIT_S) as stream:
+        stream.take()
+        before_ns = time.monotonic_ns()
+        event = eeg.mark("now")
+        after_ns = time.monotonic_ns()
+        assert before_ns <= event["time_ns"] <= after_ns
+        assert event["uncertainty_ns"] is not None
+        for frame in stream:  # it is told with its sample, which may not be there yet
+            if frame.sample_index + frame.n_samples > event["sample_index"]:
+                sample_ns = frame.time_ns + (event["sample_index"] - frame.sample_index) * frame.period_ns
+                assert sample_ns <= event["time_ns"] + 5_000 and event["time_ns"] - sample_ns < frame.period_ns + 5_000
+                break
+
+
+def test_subscribers_get_a_marker_and_a_daemons_own_kind_is_refused(daemon: DaemonFactory) -> None:
+    process = daemon(REAL)
+    with process.connect() as eeg:
+        with subscribed(process.directory) as subscriber:
+            numbers = []
+            while not subscriber.poll(20):  # a subscription takes a moment to reach the publisher
+                numbers.append(eeg.mark("tone")["number"])
+            event = decode_packet(subscriber.recv())
+        assert event["label"] == "tone" and event["number"] in numbers
+        with pytest.raises(EegdError, match="kind 'overrun': only the daemon makes these"):
+            eeg.mark("mine", kind="overrun")
+
+
+def test_eegctl_mark_says_which_sample_it_was(daemon: DaemonFactory) -> None:
+    process = daemon(REAL)
+    with process.connect() as eeg, eeg.open("raw", timeout=WAIT_S) as stream:
+        stream.take()
+        said = eegctl(process, "mark", "eyes closed", "--value", "2")
+        assert said.returncode == 0 and said.stdout.startswith("event ") and "eyes closed, at sample" in said.stdout
+        old = eegctl(process, "mark", "long ago", "--time-ns", "5", "--json")
+        assert json.loads(old.stdout)["sample_index"] is None, old
+        refused = eegctl(process, "mark", "mine", "--kind", "epoch")
+        assert refused.returncode == 1 and "only the daemon makes these" in refused.stderr
+
+
+def test_on_a_virtual_clock_a_marker_is_at_the_latest_sample(daemon: DaemonFactory) -> None:
+    process = daemon(wait_readers=1)
+    with process.connect() as eeg, eeg.open("raw", policy="lossless", timeout=WAIT_S) as stream:
+        frame = stream.take()
+        event = eeg.mark("here")
+        assert event["sample_index"] >= frame.sample_index
