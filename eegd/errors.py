@@ -10,6 +10,7 @@ __all__ = [
     "EegdError",
     "FrameReleased",
     "LeasesExhausted",
+    "NeedsUnmet",
     "ParamError",
     "PluginError",
     "ProtocolError",
@@ -40,6 +41,10 @@ class ParamError(EegdError):
 
 class PluginError(EegdError):
     """A plugin that cannot be found, loaded or started as asked."""
+
+
+class NeedsUnmet(PluginError):
+    """A plugin whose input is not what it declares to need: another kind, rate, or number of channels."""
 
 
 class FrameReleased(EegdError):

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from eegd.errors import PluginError
 from eegd.frame import Frame, StreamInfo
-from eegd.params import REQUIRED, Param, declared_params
+from eegd.needs import Needs
+from eegd.params import REQUIRED, Param, declared_params, resolve_channels
 from eegd.plugin_events import PluginEvents
 from eegd.window import SlidingWindow, Window
 
@@ -29,6 +30,7 @@ __all__ = [
     "REQUIRED",
     "Frame",
     "Given",
+    "Needs",
     "Outputs",
     "Param",
     "Plugin",
@@ -100,6 +102,8 @@ class Plugin:
     then."""
     input: ClassVar[str] = "raw"
     """The stream that is read where the user names no other."""
+    needs: ClassVar[Needs] = Needs()
+    """What the input must be. Where it is not, the plugin is not started, and says why."""
     positional: ClassVar[tuple[str, ...]] = ()
     """Parameters that may be given without their names, in this order: `eegctl set filter 1 45`."""
     at_gap: ClassVar[str] = "reset"
@@ -125,6 +129,15 @@ class Plugin:
         for param in declared:
             if hasattr(Plugin, param) or param == "info":
                 raise TypeError(f"{cls.__name__}: a parameter cannot be named {param!r}, which every plugin has")
+
+    def accept(self, info: StreamInfo) -> None:
+        """A stream epoch of the input is about to begin. Not for plugins to override.
+
+        Raises NeedsUnmet, ParamError for a channel that the input has not.
+        """
+        self.needs.check(self.name, info)
+        self.info = info
+        resolve_channels(self, info.labels)
 
     def start(self, info: StreamInfo) -> None:
         """A stream epoch of the input begins: make what depends on its rate and channels. Parameters are set."""
@@ -175,8 +188,9 @@ class Plugin:
     def stop(self) -> None:
         """The input has ended, or the plugin was asked to stop: close what you opened."""
 
-    def windows(self, *, seconds: float, step: float) -> SlidingWindow:
-        """A sliding window over the input, `seconds` long, every `step` seconds. It restarts at gaps by itself."""
+    def window(self, *, seconds: float, step: float) -> SlidingWindow:
+        """The last `seconds` of the input, every `step` seconds: make it in start, and give it each frame. It restarts
+        at gaps by itself. Both lengths are rounded to samples, one at least."""
         rate = self.info.rate_sps
         return SlidingWindow(len(self.info.labels), max(1, round(seconds * rate)), max(1, round(step * rate)))
 

@@ -27,7 +27,6 @@ from eegd.frame import Frame, StreamInfo
 from eegd.inlet import AttachRequest, describe_stream
 from eegd.output import Output
 from eegd.output_thread import OutputThread
-from eegd.params import resolve_channels
 from eegd.plugin import Given, Plugin
 from eegd.plugin_events import PluginEvents
 from eegd.stream import Stream
@@ -171,8 +170,7 @@ class PluginLoop:
         n_readers = self._thread.n_active
         self._end_epoch("reconfigured")
         plugin = self.plugin
-        plugin.info = info
-        resolve_channels(plugin, info.labels)
+        plugin.accept(info)
         self._call("start", info)
         outputs = self._call("outputs", info)
         self._output = Output(plugin, info, outputs, self._input, self._thread.sending)

@@ -18,7 +18,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from eegd.errors import EegdError, LeasesExhausted, ParamError, PluginError
+from eegd.errors import EegdError, LeasesExhausted, NeedsUnmet, ParamError, PluginError
 from eegd.journal import log_to_journal
 from eegd.libzmq import load_libzmq
 from eegd.memory import stand_back
@@ -109,7 +109,7 @@ def _params_of(arguments: argparse.Namespace) -> dict[str, object]:
     except ValueError as error:
         raise ParamError(f"--params {arguments.json!r:.60}: {error}") from None
     if not isinstance(values, dict):
-        raise ParamError(f"--params {arguments.json!r:.60}: an object is wanted, as in '{{\"window\": 2}}'")
+        raise ParamError(f"--params {arguments.json!r:.60}: an object is wanted, as in '{{\"length\": 2}}'")
     return values
 
 
@@ -187,7 +187,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_FAILED
     except EegdError as error:
         log.error("%s", error)
-        return EXIT_REFUSED if isinstance(error, ParamError) else EXIT_FAILED
+        return EXIT_REFUSED if isinstance(error, (ParamError, NeedsUnmet)) else EXIT_FAILED
     return 0
 
 

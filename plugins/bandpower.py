@@ -2,7 +2,7 @@
 
 Method: mean removed, Hann window, one FFT per window, one-sided power density, summed over each band's bins
 (lower edge in, upper edge out). A sine of amplitude A gives A²/2 in its band. A Hann window spreads a line over
-two bins to each side, that is 2/window Hz: at 2 s, 1 Hz.
+two bins to each side, that is 2/length Hz: at 2 s, 1 Hz.
 
 Time and delay: a value's time is that of the last sample in its window; `delay_ns` adds half the window, so time
 minus delay is the window's middle. Memory: two windows of input. After a gap the next value comes one whole window
@@ -26,13 +26,13 @@ class Bandpower(Plugin):
 
     kind: ClassVar[str] = "features"
 
-    window = Param(2.0, min=0.25, max=30, unit="s", doc="Length of signal that one value is computed from")
+    length = Param(2.0, min=0.25, max=30, unit="s", doc="Length of signal that one value is computed from")
     step = Param(0.2, min=0.02, max=30, unit="s", doc="Time from one value to the next")
     relative = Param(False, doc="Share of each band in the sum of all bands, instead of µV²")
 
     def start(self, info: StreamInfo) -> None:
-        self._windows = self.windows(seconds=self.window, step=self.step)
-        n = self._windows.n_samples
+        self._sliding = self.window(seconds=self.length, step=self.step)
+        n = self._sliding.n_samples
         self._hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n) / n)
         # One-sided density per bin, times the bin's width; 0 Hz and the Nyquist frequency have no mirror image.
         self._scale = np.full(n // 2 + 1, 2 / (n * np.sum(self._hann**2)))
@@ -51,15 +51,15 @@ class Bandpower(Plugin):
         return Outputs(
             labels=tuple(f"{label}.{band}" for label, band in columns),
             units="1" if self.relative else tuple(f"{info.units[info.index(label)]}²" for label, _ in columns),
-            rate_sps=info.rate_sps / self._windows.n_step,
-            delay_s=(self._windows.n_samples - 1) / 2 / info.rate_sps,
-            window_s=self._windows.n_samples / info.rate_sps,
+            rate_sps=info.rate_sps / self._sliding.n_step,
+            delay_s=(self._sliding.n_samples - 1) / 2 / info.rate_sps,
+            window_s=self._sliding.n_samples / info.rate_sps,
             axes={"frequency": {"unit": "Hz", "bands": {band: BANDS_HZ[band] for band in self._bins}}},
             columns=tuple({"channel": label, "band": band} for label, band in columns),
         )
 
     def process(self, frame: Frame, out: NDArray[np.float32]) -> list[Result]:
-        return [Result.of(window, self.powers(window.data)) for window in self._windows.push(frame)]
+        return [Result.of(window, self.powers(window.data)) for window in self._sliding.push(frame)]
 
     def powers(self, data: NDArray[np.float32]) -> NDArray[np.float32]:
         """Band powers of one window, (n_channels × n_bands,), all bands of the first channel first."""

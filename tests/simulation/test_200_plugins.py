@@ -75,6 +75,13 @@ class Keepsout(Plugin):
             self.mine = out[0, :1]
         return out[:, :]
 """
+FUSSY = """
+from eegd.plugin import Needs, Plugin
+class Fussy(Plugin):
+    needs = Needs(rate_sps=(1000, float("inf")))
+    def start(self, info):
+        print("started all the same")
+"""
 TALKS = """
 import sys
 from eegd.plugin import Plugin
@@ -340,10 +347,10 @@ def test_a_plugin_that_aborts_is_restarted_then_held_and_capture_loses_nothing(
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("[plugins.bandpower]\nwindow = 99\n", "bandpower: window = 99: a number from 0.25 to 30 s"),
+        ("[plugins.bandpower]\nlength = 99\n", "bandpower: length = 99: a number from 0.25 to 30 s"),
         (
             '[plugins.bandpower]\ncolour = "red"\n',
-            "bandpower: no parameter 'colour'; there are: window, step, relative",
+            "bandpower: no parameter 'colour'; there are: length, step, relative",
         ),
         ('[plugins.bandpower]\ninput = "bandpower"\n', "plugin 'bandpower': reads its own stream"),
     ],
@@ -355,6 +362,15 @@ def test_a_plugin_that_cannot_start_is_held_at_once_with_its_reason(
     status = process.wait_for(lambda s: plugin_row(s, "bandpower")["state"] == "held")
     row = plugin_row(status, "bandpower")
     assert (row["last_error"], row["restarts"]) == (reason, 0)
+    process.stop()
+
+
+def test_a_plugin_whose_needs_are_not_met_is_held_at_once_and_does_not_start(daemon: DaemonFactory, home: Path) -> None:
+    folder = folder_with(home, fussy=FUSSY)
+    process = daemon({"plugins.run": ("fussy",), "plugins.dirs": (folder,), "sim.clock": "real"})
+    row = plugin_row(process.wait_for(lambda s: plugin_row(s, "fussy")["state"] == "held"), "fussy")
+    assert (row["last_error"], row["restarts"]) == ("plugin 'fussy' needs at least 1000 SPS, and 'raw' has 250", 0)
+    assert "started all the same" not in process.stderr
     process.stop()
 
 

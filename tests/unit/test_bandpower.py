@@ -77,7 +77,7 @@ def test_a_sine_of_amplitude_a_gives_half_a_squared_in_its_band_and_nothing_else
 @pytest.mark.parametrize("rate_sps", [250.0, 333.0, 1000.0])
 def test_band_powers_are_the_integral_of_scipys_density(window: float, rate_sps: float) -> None:
     noise = np.random.default_rng(5).normal(30, 20, (2, round(3 * rate_sps))).cumsum(axis=1).astype(np.float32)
-    plugin = started(rate_sps, window=window, step=0.5)
+    plugin = started(rate_sps, length=window, step=0.5)
     results = run(plugin, noise)
     assert len(results) >= 3
     for result in results:
@@ -118,14 +118,14 @@ def test_columns_are_named_by_channel_and_band_in_squared_units() -> None:
 
 
 def test_rate_window_and_delay_are_those_of_whole_samples() -> None:
-    outputs = started(window=1.0, step=0.25).outputs(info_at(250))
+    outputs = started(length=1.0, step=0.25).outputs(info_at(250))
     assert outputs.rate_sps == 250 / 62
     assert outputs.window_s == 1.0
     assert outputs.delay_s == 249 / 2 / 250
 
 
 def test_a_value_comes_every_step_once_the_first_window_is_full() -> None:
-    results = run(started(window=1.0, step=0.2), sine(10, 50, 2))
+    results = run(started(length=1.0, step=0.2), sine(10, 50, 2))
     assert [result.sample_index for result in results] == [0, 50, 100, 150, 200, 250]
     assert {result.n_samples for result in results} == {250}
 
@@ -133,14 +133,14 @@ def test_a_value_comes_every_step_once_the_first_window_is_full() -> None:
 @pytest.mark.parametrize("n_frame", [1, 7, 400])
 def test_values_do_not_depend_on_the_length_of_frames(n_frame: int) -> None:
     noise = np.random.default_rng(7).normal(0, 10, (2, 2000)).astype(np.float32)
-    expected = run(started(window=0.5, step=0.1), noise, n_frame=50)
-    got = run(started(window=0.5, step=0.1), noise, n_frame=n_frame)
+    expected = run(started(length=0.5, step=0.1), noise, n_frame=50)
+    got = run(started(length=0.5, step=0.1), noise, n_frame=n_frame)
     assert [result.sample_index for result in got] == [result.sample_index for result in expected]
     np.testing.assert_array_equal([result.values for result in got], [result.values for result in expected])
 
 
 def test_a_window_never_spans_a_gap() -> None:
-    plugin = started(window=1.0, step=0.2)
+    plugin = started(length=1.0, step=0.2)
     wave = sine(10, 50, 3)
     run(plugin, wave[:, :300])
     results = run(plugin, wave[:, 310:], first=310)
@@ -154,6 +154,6 @@ def test_bands_beyond_the_nyquist_frequency_are_left_out() -> None:
 
 
 def test_a_band_without_a_bin_in_so_short_a_window_is_left_out() -> None:
-    labels = started(window=0.25).outputs(info_at(250)).labels
+    labels = started(length=0.25).outputs(info_at(250)).labels
     assert "Fz.delta" not in labels
     assert "Fz.alpha" in labels
