@@ -30,6 +30,9 @@ POLL_S = 0.001
 LEAVING_POLL_S = 0.005
 MAX_PENDING = 64
 
+Operation = Callable[[Mapping[str, Any], Callable[[Mapping[str, object]], None]], None]
+"""Takes a request, and a function that takes the answer, then or later. Raises EegdError."""
+
 
 class AttachServer:
     """Serves `<stream>.stream` in the runtime directory over any number of stream epochs.
@@ -47,7 +50,9 @@ class AttachServer:
         describe: Callable[[], Mapping[str, object]],
         on_event: Callable[[str, Reader, Mapping[str, Any]], None] = lambda kind, reader, facts: None,
         max_readers: int = 63,
+        operations: Mapping[str, Operation] | None = None,
     ) -> None:
+        """operations: further requests, which need no attaching, such as those of eegd.live."""
         self.stream = stream
         self.directory = directory
         self.readers: list[Reader] = []
@@ -55,6 +60,9 @@ class AttachServer:
         self._describe = describe
         self._on_event = on_event
         self._max_readers = max_readers
+        self._operations = operations or {}
+        self._asking: set[Reader] = set()
+        """They wait for the answer to one of those."""
         self._outlet: Outlet | None = None
         self._stream_epoch = 0
         """The last one; 0 before the first."""
@@ -119,7 +127,7 @@ class AttachServer:
             "lost": stats.lost + lost_at_end,
             "stream_epoch": outlet.stream_epoch,
         }
-        for reader in list(self.readers):
+        for reader in [reader for reader in self.readers if reader.depth]:  # the others have asked for no epoch
             with contextlib.suppress(OSError):
                 send_packet(reader.connection, packet)
             self._part(reader)
@@ -158,7 +166,9 @@ class AttachServer:
         self._loop.call_later(HANDSHAKE_S, self._check_progress, reader)
 
     def _check_progress(self, reader: Reader) -> None:
-        if reader in self.readers and reader.place is None and reader not in self._pending:
+        if reader in self._asking:
+            self._loop.call_later(HANDSHAKE_S, self._check_progress, reader)
+        elif reader in self.readers and reader.place is None and reader not in self._pending:
             self._refuse(reader, f"no progress within {HANDSHAKE_S:g} s")
 
     def _on_packet(self, reader: Reader) -> None:
@@ -183,19 +193,42 @@ class AttachServer:
         if operation == "describe":
             self._answer_describe(reader)
             return
+        if operation in self._operations and not reader.depth:
+            self._ask(reader, self._operations[operation], packet)
+            return
         if operation == "quiet" and reader.place is not None and self._outlet is not None:
             self._outlet.quiet(reader.place)
             send_packet(reader.connection, {"op": "quieted"})
             return
         if operation != "attach" or reader.depth:
+            also = "".join(f", {name!r}" for name in self._operations)
             raise ProtocolError(
-                f"operation {operation!r:.40}: this socket knows 'describe', 'attach' (once), and then 'quiet'"
+                f"operation {operation!r:.40}: this socket knows 'describe'{also}, 'attach' (once), and then 'quiet'"
             )
         reader.terms = read_terms(packet, float(str(self._describe().get("frames_per_s", 250.0))))
         reader.open_process()
         if reader.pidfd is not None:
             self._loop.add_reader(reader.pidfd, self._gone, reader, "process ended")
         self._serve(reader)
+
+    def _ask(self, reader: Reader, operation: Operation, packet: dict[str, Any]) -> None:
+        """Has a request answered, at once or later; an error of it is an answer, and no end."""
+
+        def answer(facts: Mapping[str, object]) -> None:
+            self._asking.discard(reader)
+            if reader in self.readers:
+                try:
+                    send_packet(reader.connection, facts)
+                except (OSError, ProtocolError) as error:
+                    self._gone(reader, f"answer not taken: {error}")
+
+        if reader in self._asking:
+            raise ProtocolError("the request before has not been answered yet")
+        self._asking.add(reader)
+        try:
+            operation(packet, answer)
+        except EegdError as error:
+            answer({"ok": False, "error": str(error)[:1000]})
 
     def _answer_describe(self, reader: Reader) -> None:
         description = self._describe_now()
@@ -327,6 +360,7 @@ class AttachServer:
             self.readers.remove(reader)
         if reader in self._pending:
             self._pending.remove(reader)
+        self._asking.discard(reader)
         self._loop.remove_reader(reader.connection)
         reader.connection.close()
         if reader.pidfd is not None:

@@ -18,6 +18,7 @@ __all__ = [
     "check_params",
     "declared_params",
     "describe_params",
+    "param_values",
     "parse_words",
     "resolve_channels",
 ]
@@ -63,6 +64,13 @@ def check_params(plugin: type, values: Mapping[str, object], *, partial: bool = 
         if param.is_required and key not in values and not partial:
             raise ParamError(f"{name}: {key} must be given: {param.allowed()}")
     return checked
+
+
+def param_values(plugin: object) -> dict[str, Any]:
+    """What an instance's parameters are, in plain JSON types; a selection of channels as it was made. Any thread."""
+    held: dict[str, Any] = dict(plugin.__dict__.get("_param_values", {}))  # at once: several may be changing together
+    values = {name: held.get(name, param.default) for name, param in declared_params(type(plugin)).items()}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
 def assign_params(plugin: object, values: Mapping[str, Any]) -> tuple[str, ...]:
