@@ -18,9 +18,11 @@ from typing import Any
 from eegd.boards import board_file
 from eegd.errors import ConfigError
 from eegd.montage import Montage, read_montage
+from eegd.plugin_command import OWN_LIMITS
 from eegd.schema import (
     MAX_TEXT,
     Problems,
+    check_value,
     is_plain_value,
     joined,
     keys_of,
@@ -248,7 +250,12 @@ def _read_plugins(tree: object, problems: Problems) -> PluginsConfig:
         if not re.fullmatch(PLUGIN, name):
             problems.add("plugins", name, f"no plugin's name: {PLUGIN_SAYS}")
         for param, value in params.items():
-            if not re.fullmatch(PARAM, param):
+            if param in OWN_LIMITS:
+                try:
+                    check_value(keys[param], value)
+                except ValueError as error:
+                    problems.add(f"plugins.{name}", param, str(error), value)
+            elif not re.fullmatch(PARAM, param):
                 problems.add(f"plugins.{name}", param, "no parameter's name: letters, digits, _ and -", value)
             elif not is_plain_value(value):
                 text = f"a finite number, a text of at most {MAX_TEXT} characters, true, false, or a list of these"

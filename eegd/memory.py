@@ -7,14 +7,26 @@ import ctypes
 import os
 import resource
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import zmq
 
-__all__ = ["io_thread_priority", "lock_memory", "priority_refused", "stand_back"]
+__all__ = [
+    "headroom",
+    "io_thread_priority",
+    "limit_memory",
+    "lock_memory",
+    "memory_limit_mb",
+    "priority_refused",
+    "stand_back",
+]
 
 MCL_CURRENT, MCL_FUTURE = 1, 2
+MB = 1_000_000
+HEADROOM = 16 * MB
+"""What may go beyond the limit while its end is told."""
 
 
 def lock_memory() -> list[str]:
@@ -67,3 +79,32 @@ def stand_back() -> None:
     with contextlib.suppress(OSError, ValueError):
         if int(adjustment.read_text()) < 0:
             adjustment.write_text("0")
+
+
+def limit_memory(mb: float) -> None:
+    """What this process may have of its own: heap, arrays, stacks; not what it shares, such as the slabs of streams.
+    Beyond it an allocation fails. 0 leaves it as it is. Raises OSError, ValueError where a lower limit holds already.
+    """
+    if mb:
+        limit = int(mb * MB)
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit + HEADROOM))
+
+
+def memory_limit_mb() -> float:
+    """What limit_memory has set; 0 for none."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    if hard == resource.RLIM_INFINITY:
+        return 0.0 if soft == resource.RLIM_INFINITY else soft / MB
+    return (hard - HEADROOM) / MB
+
+
+@contextlib.contextmanager
+def headroom() -> Iterator[None]:
+    """Lets the limit go a little while what ran out of memory is told. It stays so when that ends with an exception."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    if soft == hard:
+        yield
+        return
+    resource.setrlimit(resource.RLIMIT_DATA, (hard, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -18,7 +19,7 @@ from eegd.attach import AttachServer
 from eegd.output import Output
 from eegd.reader import Reader
 
-__all__ = ["OutputThread"]
+__all__ = ["REPORT_S", "OutputThread"]
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -46,6 +47,7 @@ class OutputThread:
         self._last_reason: str | None = None
         """Why the last epoch ended, which holds for those who wait for another one."""
         self._description: dict[str, object] = {"name": stream}
+        self._report: Callable[[], None] = lambda: None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="control", daemon=True)
         self._thread.start()
@@ -125,16 +127,20 @@ class OutputThread:
     def report_to(self, fd: int, facts: Callable[[], Mapping[str, object]]) -> None:
         """Writes one line of JSON at once, and again twice a second."""
 
-        def report() -> None:
-            try:
+        def write() -> None:
+            with contextlib.suppress(OSError, MemoryError):  # full, or nobody there: the next one, or none, is heard
                 os.write(fd, json.dumps(facts()).encode() + b"\n")
-            except BlockingIOError:
-                pass
-            except OSError:
-                return
-            self._loop.call_later(REPORT_S, report)
 
+        def report() -> None:
+            self._loop.call_later(REPORT_S, report)
+            write()
+
+        self._report = write
         self.call(report)
+
+    def report_now(self) -> None:
+        """Once more, since something has changed that must be known even when this process says nothing any more."""
+        self.call(self._report)
 
     def _stop(self, reason: str) -> None:
         if not self.stopping.is_set():

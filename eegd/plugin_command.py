@@ -6,7 +6,11 @@ import json
 from collections.abc import Mapping
 from typing import Protocol
 
-__all__ = ["PluginSettings", "input_of", "plugin_command"]
+__all__ = ["OWN_LIMITS", "PluginSettings", "input_of", "limit_of", "plugin_command"]
+
+OWN_LIMITS = ("hang_s", "memory_mb")
+"""Keys of [plugins] that a plugin's own table may have too, for itself."""
+NO_PARAMS = ("input", *OWN_LIMITS)
 
 
 class PluginSettings(Protocol):
@@ -17,6 +21,10 @@ class PluginSettings(Protocol):
     @property
     def dirs(self) -> tuple[str, ...]: ...
     @property
+    def hang_s(self) -> float: ...
+    @property
+    def memory_mb(self) -> float: ...
+    @property
     def params(self) -> Mapping[str, Mapping[str, object]]: ...
 
 
@@ -26,10 +34,16 @@ def input_of(settings: PluginSettings, name: str) -> str | None:
     return None if value is None else str(value)
 
 
+def limit_of(settings: PluginSettings, name: str, key: str) -> float:
+    """The plugin's own hang_s or memory_mb, or else that of all."""
+    return float(str(settings.params.get(name, {}).get(key, getattr(settings, key))))
+
+
 def plugin_command(settings: PluginSettings, name: str) -> tuple[str, ...]:
     """Its name and parameters, where to look for it, and what it reads: the same in whatever process it runs."""
-    params = {key: value for key, value in settings.params.get(name, {}).items() if key != "input"}
+    params = {key: value for key, value in settings.params.get(name, {}).items() if key not in NO_PARAMS}
     words = [name, "--params", json.dumps(params)]
+    words += ["--memory-mb", f"{limit_of(settings, name, 'memory_mb'):g}"]
     for path in settings.dirs:
         words += ["--plugin-dir", path]
     input_stream = input_of(settings, name)

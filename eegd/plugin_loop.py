@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eegd.activity import Activity
 from eegd.errors import (
     AttachRefused,
     DaemonNotRunning,
@@ -25,8 +27,9 @@ from eegd.errors import (
 )
 from eegd.frame import Frame, StreamInfo
 from eegd.inlet import AttachRequest, describe_stream
+from eegd.memory import headroom, memory_limit_mb
 from eegd.output import Output
-from eegd.output_thread import OutputThread
+from eegd.output_thread import REPORT_S, OutputThread
 from eegd.plugin import Given, Plugin
 from eegd.plugin_events import PluginEvents
 from eegd.stream import Stream
@@ -43,6 +46,8 @@ RETURN_S = 0.5
 DEPTH_S = 1.0
 """Credit on the input: how far a plugin may fall behind before it misses frames."""
 TRACEBACK_EVERY_S = 1.0
+STARVED = 3
+"""Frames in a row without memory, after which the process ends: what it has leaked comes back with the next one."""
 NOT_THERE = (DaemonNotRunning, StreamLost, AttachRefused, ProtocolError)
 
 
@@ -74,7 +79,10 @@ class PluginLoop:
         self._output: Output | None = None
         self._n_epochs = 0
         """Epochs of the input that were followed."""
+        self._activity = Activity(longest_step_s=2 * REPORT_S)
         self._must_reset = False
+        self._n_starved = 0
+        """Frames since the last one for which there was memory."""
         self._logged_s = -TRACEBACK_EVERY_S
         self._n_unlogged = 0
         self._drain_until: float | None = None
@@ -95,7 +103,14 @@ class PluginLoop:
 
     def facts(self) -> dict[str, object]:
         """How things stand, for the supervisor; called on the control thread."""
-        return {"input": self._input, **asdict(self.counts), "events": self._events.sender.facts()}
+        call, seconds = self._activity.look()
+        busy = None if call is None else {"method": call.method, "frame": call.frame_number, "seconds": seconds}
+        return {
+            "input": self._input,
+            **asdict(self.counts),
+            "events": self._events.sender.facts(),
+            "busy": busy,
+        }
 
     # ---- input ----
 
@@ -169,6 +184,8 @@ class PluginLoop:
             raise EegdError(f"input {self._input!r} came back on another clock, which needs a new start")
         n_readers = self._thread.n_active
         self._end_epoch("reconfigured")
+        self.counts.state = "starting"
+        self._thread.report_now()
         plugin = self.plugin
         plugin.accept(info)
         self._call("start", info)
@@ -177,6 +194,7 @@ class PluginLoop:
         self._thread.begin_epoch(self._output, n_readers, RETURN_S)
         self._must_reset = False
         self.counts.state = "running"
+        self._thread.report_now()
         log.info(
             "%s: %s → %d × %g/s, delay %.1f ms",
             plugin.name,
@@ -194,12 +212,24 @@ class PluginLoop:
     def _call(self, method: str, *arguments: Any) -> Any:
         """One of the plugin's methods without which it cannot go on. Raises PluginError, or its own ParamError."""
         try:
-            return getattr(self.plugin, method)(*arguments)
-        except ParamError:
+            return self._guarded(getattr(self.plugin, method), *arguments)
+        except (ParamError, PluginError):
             raise
         except Exception as error:
             log.exception("%s.%s", self.plugin.name, method)
             raise PluginError(f"plugin {self.plugin.name!r}: {method}: {type(error).__name__}: {error}") from error
+
+    def _guarded(self, method: Callable[..., Any], *arguments: Any, frame_number: int | None = None) -> Any:
+        """Calls a method of the plugin, which others can see going on. What is no Exception, as of sys.exit, would end
+        the process without a word: it becomes a PluginError."""
+        try:
+            with self._activity.of(method.__name__, frame_number):
+                return method(*arguments)
+        except Exception:
+            raise
+        except BaseException as error:
+            text = f"plugin {self.plugin.name!r}: {method.__name__} raised {type(error).__name__}: {error}"
+            raise PluginError(text) from error
 
     # ---- frames ----
 
@@ -215,14 +245,17 @@ class PluginLoop:
         self._events.frame = frame
         try:
             if self._must_reset:
-                plugin.reset()
+                self._guarded(plugin.reset, frame_number=frame.frame_number)
                 self._must_reset = False
             out = output.room(frame.n_samples)
             output.put(self._given(frame, out), frame, out)
         except PluginError:
             raise
-        except Exception:
-            self._on_failure(frame)
+        except Exception as error:
+            with headroom():  # to tell it
+                self._on_failure(frame, error)
+        else:
+            self._n_starved = 0
         finally:
             self._events.frame = None
         counts.frames_out += output.n_frames - n_before
@@ -231,7 +264,7 @@ class PluginLoop:
     def _given(self, frame: Frame, out: NDArray[np.float32]) -> Given:
         """What process returns. Raises PluginError where the plugin kept a view of `out`, which others will see."""
         n_references = sys.getrefcount(out.base)
-        given = self.plugin.process(frame, out)
+        given: Given = self._guarded(self.plugin.process, frame, out, frame_number=frame.frame_number)
         returned = isinstance(given, np.ndarray) and given is not out and given.base is out.base
         if sys.getrefcount(out.base) > n_references + returned:
             raise PluginError(
@@ -240,19 +273,27 @@ class PluginLoop:
             )
         return given
 
-    def _on_failure(self, frame: Frame) -> None:
+    def _on_failure(self, frame: Frame, error: Exception) -> None:
         """The plugin raised: the frame is skipped, and missing downstream. One traceback a second is enough."""
         assert self._output is not None
         self.counts.errors += 1
         self._output.trail.skip(frame)
         self._must_reset = self.plugin.at_gap == "reset"
+        self._n_starved = self._n_starved + 1 if isinstance(error, MemoryError) else 0
         now = time.monotonic()
         if now - self._logged_s < TRACEBACK_EVERY_S:
             self._n_unlogged += 1
-            return
-        also = f" ({self._n_unlogged} more failures not shown)" if self._n_unlogged else ""
-        log.exception("%s: frame %d of %s skipped%s", self.plugin.name, frame.frame_number, self._input, also)
-        self._logged_s, self._n_unlogged = now, 0
+        else:
+            also = f" ({self._n_unlogged} more failures not shown)" if self._n_unlogged else ""
+            what = f"{type(error).__name__}: {error}".rstrip(": ")
+            where = (self.plugin.name, frame.frame_number, self._input)
+            fields = {"EEGD_PLUGIN": self.plugin.name, "EEGD_FRAME": frame.frame_number}
+            log.error("%s: frame %d of %s skipped: %s%s", *where, what, also, exc_info=error, extra=fields)
+            self._logged_s, self._n_unlogged = now, 0
+        if self._n_starved >= STARVED:
+            limit = memory_limit_mb()
+            why = f"memory_mb = {limit:g} is used up" if limit else "none is left"
+            raise PluginError(f"plugin {self.plugin.name!r}: no memory for {STARVED} frames in a row: {why}")
 
 
 def _policy_for(info: StreamInfo) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import faulthandler
 import io
 import json
 import logging
@@ -21,7 +22,7 @@ from pathlib import Path
 from eegd.errors import EegdError, LeasesExhausted, NeedsUnmet, ParamError, PluginError
 from eegd.journal import log_to_journal
 from eegd.libzmq import load_libzmq
-from eegd.memory import stand_back
+from eegd.memory import headroom, limit_memory, memory_limit_mb, stand_back
 from eegd.output_thread import OutputThread
 from eegd.params import assign_params, check_params, parse_words
 from eegd.plugin import Plugin, load_plugin
@@ -29,10 +30,12 @@ from eegd.plugin_loop import PluginLoop
 from eegd.runtime_dir import find_dir, stream_socket
 from eegd.stream import MissedFrames
 
-__all__ = ["EXIT_FAILED", "EXIT_REFUSED", "main", "make_plugin", "run_plugin", "warning_line"]
+__all__ = ["ENDED", "EXIT_FAILED", "EXIT_REFUSED", "main", "make_plugin", "run_plugin", "warning_line"]
 
 log = logging.getLogger(__name__)
 
+ENDED = "ended"
+"""The state that a plugin reports last when it ends in order; exit code 0 without it is a death like any other."""
 EXIT_FAILED = 1
 EXIT_REFUSED = 2
 """Asked for something that cannot be: starting again would not help."""
@@ -94,6 +97,7 @@ def _parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "--plugin-dir", action="append", default=[], metavar="D", help="where else to look for plugins; repeatable"
     )
     parser.add_argument("--params", dest="json", default="{}", metavar="JSON", help="parameters as a JSON object")
+    parser.add_argument("--memory-mb", type=float, default=0.0, metavar="N", help="limit of its own memory; 0: none")
     parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
     parser.add_argument(
         "--supervised",
@@ -138,6 +142,8 @@ def run_plugin(plugin: Plugin, directory: Path, input_stream: str, *, supervised
             thread.watch_supervisor(sys.stdin.fileno())
         reason = loop.run(on_failure="restarted" if supervised else "failed")
         counts = loop.counts
+        counts.state = ENDED
+        thread.report_now()
         log.info(
             "%s: %s; %d frames in, %d out, %d failed, %d missed",
             plugin.name,
@@ -164,13 +170,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not log_to_journal(f"eegd-{arguments.name}"):
         logging.basicConfig(format="%(levelname)s: %(message)s", stream=sys.stderr)
     logging.getLogger().setLevel(arguments.log_level.upper())
+    faulthandler.enable()  # where each thread was, when it aborts, is aborted for hanging, or does not survive its C
     warnings.formatwarning = warning_line
     logging.captureWarnings(True)
     os.umask(0o007)
     if arguments.supervised:
         stand_back()
     try:
+        return _run(arguments)
+    except MemoryError:
+        with headroom():
+            log.exception("plugin %r: needs more memory than memory_mb = %g", arguments.name, memory_limit_mb())
+        return EXIT_FAILED
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    """Loads and runs what is asked for; returns the exit code. Raises MemoryError."""
+    try:
         load_libzmq()
+        try:
+            limit_memory(arguments.memory_mb)
+        except (OSError, ValueError) as error:
+            log.warning("memory_mb = %g cannot be set: %s", arguments.memory_mb, error)
         directory = Path(arguments.runtime_dir) if arguments.runtime_dir else find_dir()
         plugin = make_plugin(arguments.name, arguments.plugin_dir, _params_of(arguments), arguments.params)
         input_stream = arguments.input or plugin.input
@@ -178,6 +199,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if input_stream == plugin.name:
             raise PluginError(f"plugin {plugin.name!r}: reads its own stream")
     except EegdError as error:
+        if isinstance(error.__cause__, MemoryError):
+            raise error.__cause__ from error
         log.error("%s", error)
         return EXIT_REFUSED
     try:

@@ -225,6 +225,12 @@ class PluginsConfig:
         change=LIVE,
     )
     dirs: tuple[str, ...] = key((), "Further directories with plugins.", low=0, high=64, change=LIVE)
+    hang_s: float = key(
+        10.0, "Silence after which a plugin is restarted; 0 for never.", unit="s", low=0, high=86_400, change=LIVE
+    )
+    memory_mb: float = key(
+        1024.0, "Memory that each plugin may have of its own; 0 for any.", unit="MB", low=0, high=1_000_000, change=LIVE
+    )
     params: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     """[plugins.NAME] tables, values as written; the plugin itself declares and checks them."""
 

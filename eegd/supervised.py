@@ -17,7 +17,9 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterable
 from typing import Any, Protocol
 
-from eegd.runner import EXIT_FAILED, EXIT_REFUSED
+from eegd.liveness import Liveness, Traceback
+from eegd.process import is_stopped, is_traced, memory_of
+from eegd.runner import ENDED, EXIT_FAILED, EXIT_REFUSED
 
 __all__ = ["KILL_AFTER_S", "WAITING", "Events", "Supervised"]
 
@@ -29,6 +31,9 @@ BUDGET_WINDOW_S = 60.0
 """Deaths within the window that are made good; one more, and the plugin is held."""
 KILL_AFTER_S = 1.5
 """Less than the 2 s that the service manager gives the whole daemon."""
+LOOK_S = 0.25
+ABORT_S = 1.0
+"""After SIGABRT, by which the process says where it hangs, until SIGKILL."""
 WAITING = "waiting for input"
 LEVELS = {"DEBUG": logging.DEBUG, "INFO": logging.INFO, "WARNING": logging.WARNING, "ERROR": logging.ERROR}
 LONGEST_LINE = 64 * 1024
@@ -46,21 +51,40 @@ class Supervised:
     state: starting, running, waiting for input, restarting, ended (in order), held (not restarted), stopping, stopped.
     """
 
-    def __init__(self, name: str, arguments: tuple[str, ...], events: Events, input_stream: str | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        arguments: tuple[str, ...],
+        events: Events,
+        *,
+        input_stream: str | None = None,
+        memory_mb: float = 0.0,
+    ) -> None:
         """arguments: of its command line; other ones mean another process. input_stream: what the configuration says
-        of its input; None leaves it to the plugin."""
+        of its input; None leaves it to the plugin. memory_mb: its limit, for the report."""
         self.name = name
         self.arguments = arguments
+        self.hang_s = 0.0
+        """After so long without an answer it is restarted; 0: never."""
         self.state = "starting"
         self.restarts = 0
+        self.hangs = 0
         self.progress_s = 0.0
         """When it last took a frame, on the monotonic clock."""
         self._events = events
         self._input = input_stream
+        self._memory_mb = memory_mb
         self._process: asyncio.subprocess.Process | None = None
         self._deaths: deque[float] = deque(maxlen=BUDGET + 1)
         self._facts: dict[str, object] = {}
         """As the plugin told last: input, frames_in, frames_out, errors, missed, overruns."""
+        self._liveness = Liveness(2 * LOOK_S)
+        self._traceback = Traceback()
+        self._hung = ""
+        """How the process that runs, or ran last, was found to hang."""
+        self._said_end = False
+        """It has ended in order; a process that exits without a word has not."""
+        self._said_error = False
         self._last_error = ""
         self._task: asyncio.Task[None] | None = None
 
@@ -101,6 +125,9 @@ class Supervised:
             "state": self.state,
             "pid": self.pid,
             "restarts": self.restarts,
+            "hangs": self.hangs,
+            "memory_mb": self._memory_mb or None,
+            **(memory_of(self.pid) if self.pid is not None else {}),
             **({"input": self._input} | self._facts),
             "last_error": self._last_error,
         }
@@ -119,11 +146,11 @@ class Supervised:
             if self.state in ("stopping", "stopped"):
                 self.state = "stopped"
                 return
-            if code == 0:
-                self.state = "ended"
+            if self._said_end and (code == 0 or self._hung):
+                self.state = ENDED
                 self._tell("plugin ended", code)
                 return
-            self._deaths.append(time.monotonic())
+            self._note_death(code)
             recent = [at for at in self._deaths if at > time.monotonic() - BUDGET_WINDOW_S]
             if code == EXIT_REFUSED or len(recent) > BUDGET:
                 self.state = "held"
@@ -131,12 +158,14 @@ class Supervised:
                 return
             delay_s = BACK_OFF_S[min(len(recent), len(BACK_OFF_S)) - 1]
             self.state = "restarting"
-            self._tell("plugin died", code, restart_in_s=delay_s)
+            self._tell("plugin hung" if self._hung else "plugin died", code, restart_in_s=delay_s)
             await asyncio.sleep(delay_s)
             self.restarts += 1
 
     async def _run_once(self) -> int:
         self.state = "starting"
+        self._liveness, self._traceback = Liveness(2 * LOOK_S), Traceback()
+        self._hung, self._said_end, self._said_error = "", False, False
         process = self._process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -151,10 +180,51 @@ class Supervised:
         assert process.stdout is not None
         assert process.stderr is not None
         hearing = asyncio.gather(self._hear(process.stdout), self._log(process.stderr))
-        code = await process.wait()
+        watching = asyncio.create_task(self._watch())
+        try:
+            code = await process.wait()
+        finally:
+            watching.cancel()
         with contextlib.suppress(TimeoutError):  # a process that the plugin left behind may hold the pipes
             await asyncio.wait_for(hearing, KILL_AFTER_S)
         return code
+
+    def _note_death(self, code: int) -> None:
+        """Into the budget, and into the last error where it did not live to log why."""
+        at = f"; it was at {self._traceback.where}" if self._traceback.where else ""
+        if self._hung:
+            self.hangs += 1
+            self._last_error = f"hung: {self._hung}{at}"
+            # The time that it hung is none in which it could have died again.
+            self._deaths = deque((s + self._liveness.without_answer_s for s in self._deaths), self._deaths.maxlen)
+        elif at or not self._said_error:
+            self._last_error = f"{_how(code)}{at or ', without a word'}"
+        self._deaths.append(time.monotonic())
+
+    # ---- is it alive ----
+
+    async def _watch(self) -> None:
+        """Ends it when it hangs."""
+        while True:
+            await asyncio.sleep(LOOK_S)
+            self._liveness.step()
+            pid = self.pid
+            if pid is None or self.state in ("stopping", "stopped"):
+                return
+            hung = self._liveness.hangs(self.hang_s)
+            if hung and is_traced(pid):
+                self._liveness.excuse()
+            elif hung:
+                await self._abort(pid, hung)
+                return
+
+    async def _abort(self, pid: int, hung: str) -> None:
+        self._hung = hung + (", stopped by a signal" if is_stopped(pid) else "")
+        log.warning("plugin %s hangs: %s; it is ended", self.name, self._hung)
+        self._signal(signal.SIGABRT)
+        await asyncio.sleep(ABORT_S)
+        if self.pid is not None:
+            self._signal(signal.SIGKILL)
 
     # ---- what it says ----
 
@@ -165,10 +235,13 @@ class Supervised:
                 facts = json.loads(line)
                 if not isinstance(facts, dict):
                     continue
+                self._liveness.heard(facts.get("state"), facts.pop("busy", None))
                 if facts.get("frames_in") != self._facts.get("frames_in"):
                     self.progress_s = time.monotonic()
                 state = facts.pop("state", None)
-                if isinstance(state, str) and self.state not in ("stopping", "stopped"):
+                if state == ENDED:
+                    self._said_end = True
+                elif isinstance(state, str) and self.state not in ("stopping", "stopped"):
                     self.state = state
                 self._facts = facts
 
@@ -179,18 +252,20 @@ class Supervised:
             level, found, text = line.partition(": ")
             if not (found and level in LEVELS):
                 level, text = "INFO", line
+            if self._traceback.read(line):
+                level = "ERROR"
             if level == "ERROR":
-                self._last_error = text[:500]
-            logger.log(LEVELS[level], "%s", text)
+                self._last_error, self._said_error = text[:500], True
+            logger.log(LEVELS[level], "%s", text, extra={"EEGD_PLUGIN": self.name})
 
     def _tell(self, kind: str, code: int | None, **facts: object) -> None:
-        how = ""
-        if code is not None:
-            how = f": exit code {code}" if code >= 0 else f": {signal.Signals(-code).name}"
-        if kind in ("plugin died", "plugin held") and self._last_error:
-            how += f": {self._last_error}"
-        level = logging.WARNING if kind in ("plugin died", "plugin held") else logging.INFO
-        log.log(level, "%s %s%s", kind, self.name, how)
+        how = "" if code is None else f": {_how(code)}"
+        fields = {"EEGD_PLUGIN": self.name}
+        bad = kind in ("plugin died", "plugin hung", "plugin held")
+        if bad and code is not None and self._last_error:
+            told = self._last_error.startswith(_how(code))
+            how = f": {self._last_error}" if told else f"{how}: {self._last_error}"
+        log.log(logging.WARNING if bad else logging.INFO, "%s %s%s", kind, self.name, how, extra=fields)
         self._events.post(
             kind,
             f"{self.name}{how}",
@@ -205,6 +280,11 @@ class Supervised:
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._process.pid, number)
+
+
+def _how(code: int) -> str:
+    """How a process ended."""
+    return f"exit code {code}" if code >= 0 else signal.Signals(-code).name
 
 
 async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:

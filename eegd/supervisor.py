@@ -6,7 +6,7 @@ import asyncio
 import time
 from pathlib import Path
 
-from eegd.plugin_command import PluginSettings, input_of, plugin_command
+from eegd.plugin_command import PluginSettings, input_of, limit_of, plugin_command
 from eegd.supervised import KILL_AFTER_S, WAITING, Events, Supervised
 
 __all__ = ["Supervisor"]
@@ -44,8 +44,15 @@ class Supervisor:
                 going.add_done_callback(self._going.discard)
         for name, arguments in wanted.items():
             if name not in self._plugins:
-                plugin = self._plugins[name] = Supervised(name, arguments, self._events, input_of(settings, name))
+                plugin = self._plugins[name] = Supervised(
+                    name,
+                    arguments,
+                    self._events,
+                    input_stream=input_of(settings, name),
+                    memory_mb=limit_of(settings, name, "memory_mb"),
+                )
                 plugin.start(after=self._going)
+            self._plugins[name].hang_s = limit_of(settings, name, "hang_s")
 
     async def stop(self, patience_s: float = KILL_AFTER_S) -> None:
         """Ends every plugin. One whose input has ended works off what it still has and ends by itself: it is waited

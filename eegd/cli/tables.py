@@ -19,7 +19,7 @@ from eegd.frame import StreamInfo
 __all__ = ["console", "info_view", "lag_ms", "loss_text", "rate_text", "status_view", "streams_view"]
 
 PIPE_WIDTH = 120
-PLUGIN_COUNTS = ("input", "frames in", "frames out", "errors", "missed", "overruns", "restarts")
+PLUGIN_COUNTS = ("input", "frames in", "frames out", "errors", "missed", "overruns", "restarts", "hangs")
 WARNING = "yellow"
 ALARM = "bold red"
 DIM = "dim"
@@ -200,18 +200,25 @@ def _reader_table(status: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) 
 
 def _plugin_table(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
     table = FittingTable(
-        *("name", "state", "pid", *PLUGIN_COUNTS),
+        *("name", "state", "pid", *PLUGIN_COUNTS, "memory"),
         left=("name", "state", "input"),
-        drop=("frames in", "input", "overruns", "pid", "frames out"),
+        drop=("frames in", "input", "overruns", "hangs", "pid", "frames out"),
     )
     errors = []
     for row in rows:
         state = Text(str(row["state"]), style="" if row["state"] == "running" else WARNING)
         numbers = (_cell(row.get(name.replace(" ", "_"))) for name in PLUGIN_COUNTS)
-        table.add_row(row["name"], state, str(row.get("pid") or PLACEHOLDER), *numbers)
+        table.add_row(row["name"], state, str(row.get("pid") or PLACEHOLDER), *numbers, _memory(row))
         if row.get("last_error"):
             errors.append(Text(f"{row['name']}: {row['last_error']}", style=WARNING))
     return Group(table, *errors)
+
+
+def _memory(row: Mapping[str, Any]) -> str:
+    """What it has of its own, and may have."""
+    if row.get("data_mb") is None:
+        return PLACEHOLDER
+    return f"{row['data_mb']:.0f} of {row['memory_mb']:g} MB" if row.get("memory_mb") else f"{row['data_mb']:.0f} MB"
 
 
 def _cell(value: object) -> str:

@@ -27,3 +27,33 @@ def test_a_plugin_has_neither_the_daemon_s_nice_nor_its_protection() -> None:
     if done.returncode == 77:
         pytest.skip("needs the right to a negative nice and oom_score_adj")
     assert done.stdout == "0 0\n", done.stderr
+
+
+STARVE = """
+from eegd.memory import headroom, limit_memory, memory_limit_mb
+assert memory_limit_mb() == 0
+limit_memory(0)
+assert memory_limit_mb() == 0
+limit_memory(200)
+assert memory_limit_mb() == 200
+kept = []
+try:
+    while True:
+        kept.append(bytearray(1_000_000))
+except MemoryError:
+    pass
+n = len(kept)
+with headroom():
+    kept.append(bytearray(5_000_000))
+try:
+    kept.append(bytearray(1_000_000))
+except MemoryError:
+    print(n, memory_limit_mb())
+"""
+
+
+def test_beyond_its_limit_a_process_gets_no_memory_but_some_to_tell_so() -> None:
+    done = subprocess.run([sys.executable, "-c", STARVE], capture_output=True, text=True, check=True)
+    n, limit = done.stdout.split()
+    assert 50 < int(n) < 200
+    assert float(limit) == 200

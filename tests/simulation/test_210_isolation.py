@@ -1,0 +1,250 @@
+"""Plugins that do everything wrong, beside readers and a plugin that must lose nothing by it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from eegd.stream import Stream
+from tests.simulation.scenario import SMALL_BOARD, assert_complete, stopped_process, watched
+from tests.simulation.test_200_plugins import folder_with, forget_tracebacks, open_when_there, plugin_row
+
+if TYPE_CHECKING:
+    from tests.simulation.conftest import DaemonFactory, DaemonProcess
+
+WHILE_IT_RUNS = 60.0
+PLUGINS = {
+    "raises": """
+class Raises(Plugin):
+    n = 0
+    def reset(self):
+        pass
+    def process(self, frame, out):
+        self.n += 1
+        out[:] = frame.data
+        if self.n % 10 == 0:
+            raise ValueError("the tenth")
+""",
+    "aborts": """
+class Aborts(Plugin):
+    def process(self, frame, out):
+        os.abort()
+""",
+    "loops": """
+class Loops(Plugin):
+    def process(self, frame, out):
+        while True:
+            pass
+""",
+    "holds": """
+class Holds(Plugin):
+    def process(self, frame, out):
+        ctypes.PyDLL(None).sleep(1000)  # keeps the interpreter's lock
+""",
+    "leaks": """
+KEPT = []
+class Leaks(Plugin):
+    def process(self, frame, out):
+        KEPT.append(np.ones(500_000))
+""",
+    "keeps": """
+class Keeps(Plugin):
+    def start(self, info):
+        self.kept = []
+    def process(self, frame, out):
+        self.kept.append(frame.data)
+""",
+    "good": """
+class Good(Plugin):
+    def process(self, frame, out):
+        out[:] = frame.data
+""",
+    "quits": """
+class Quits(Plugin):
+    def process(self, frame, out):
+        os._exit(0)
+""",
+    "exits": """
+class Exits(Plugin):
+    def process(self, frame, out):
+        sys.exit(0)
+""",
+    "loads": "while True: pass",
+}
+HEAD = "import ctypes, os, sys\nimport numpy as np\nfrom eegd.plugin import Plugin\n"
+
+
+def with_plugins(home: Path, *names: str, **more: object) -> dict[str, object]:
+    """Overrides for a daemon that runs these."""
+    folder = folder_with(home, **{name: HEAD + PLUGINS[name] for name in names})
+    return {**SMALL_BOARD, "plugins.run": names, "plugins.dirs": (folder,), **more}
+
+
+def rows_of(status: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {row["name"]: row for row in status["plugins"]}
+
+
+def events_of(process: DaemonProcess, kind: str) -> list[dict[str, Any]]:
+    events = process.connect().ask("recent_events")["events"]
+    return [event for event in events if event["kind"] == kind]
+
+
+def last_words(process: DaemonProcess, name: str) -> tuple[int, int, int, int]:
+    """Frames in and out, failed, missed: as the plugin logs them when it ends in order."""
+    words = re.findall(rf"{name}: .*; (\d+) frames in, (\d+) out, (\d+) failed, (\d+) missed", process.stderr)
+    return tuple(map(int, words[-1]))  # type: ignore[return-value]
+
+
+class EveryFrame(threading.Thread):
+    """Reads a plugin's stream to its end, and notes where a frame is missing."""
+
+    def __init__(self, stream: Stream) -> None:
+        super().__init__()
+        self.stream = stream
+        self.n_frames = 0
+        self.gaps: list[tuple[int, int]] = []
+
+    def run(self) -> None:
+        following: int | None = None
+        for frame in self.stream:
+            source = frame.source.frame_number
+            if frame.missed or frame.lost_before or following not in (None, source):
+                self.gaps.append((following or 0, source))
+            following = source + 1
+            self.n_frames += 1
+
+
+def test_six_plugins_that_misbehave_at_once_cost_nobody_else_a_frame(daemon: DaemonFactory, home: Path) -> None:
+    names = ("good", "raises", "aborts", "loops", "holds", "leaks", "keeps")
+    overrides = with_plugins(home, *names, **{"plugins.hang_s": 3.0})
+    d = daemon(overrides, wait_readers=len(names) + 2, text="[plugins.leaks]\nmemory_mb = 250\n")
+    client = d.connect()
+    good = EveryFrame(open_when_there(client, "good", depth=1000))
+    good.start()
+    with watched(d) as readers:
+
+        def have_all_misbehaved(status: dict[str, Any]) -> bool:
+            row = rows_of(status)
+            hung = min(row[name]["hangs"] for name in ("loops", "holds"))
+            died = min(row[name]["restarts"] for name in ("leaks", "keeps"))
+            others = row["aborts"]["state"] == "held" and row["raises"].get("errors", 0) >= 50
+            return bool(hung >= 2 and died >= 2 and others)
+
+        rows = rows_of(d.wait_for(have_all_misbehaved, WHILE_IT_RUNS))
+        hung = {event["source"] for event in events_of(d, "plugin hung")}
+        held = {event["source"] for event in events_of(d, "plugin held")}
+        n_frames = assert_complete(d, readers, least_frames=250)["totals"]["frames"]
+    good.join()
+    assert (good.gaps, good.stream.missed) == ([], 0)
+    assert good.stream.ended is not None
+    n_in, n_out, failed, missed = last_words(d, "good")
+    assert (n_in, n_out, failed, missed) == (n_frames, n_frames, 0, 0)
+    assert good.n_frames == n_frames
+    assert (rows["good"]["restarts"], rows["good"]["hangs"], rows["good"]["last_error"]) == (0, 0, "")
+
+    n_in, n_out, failed, missed = last_words(d, "raises")
+    assert (n_in, failed, n_out, missed) == (n_frames, n_frames // 10, n_frames - n_frames // 10, 0)
+    assert (rows["raises"]["state"], rows["raises"]["restarts"]) == ("running", 0)
+    assert re.fullmatch(r"raises: frame \d+ of raw skipped: ValueError: the tenth.*", rows["raises"]["last_error"])
+    assert rows["aborts"]["restarts"] == 5
+    assert rows["aborts"]["last_error"] == "SIGABRT; it was at aborts.py:7 in process"
+    loops, holds = rows["loops"]["last_error"], rows["holds"]["last_error"]
+    assert re.fullmatch(
+        r"hung: no answer for 3\.\d s, in process on frame \d+; it was at loops.py:\d in process", loops
+    )
+    assert re.fullmatch(r"hung: no answer for 3\.\d s.*; it was at holds.py:\d in process", holds)
+    assert {"loops", "holds"} <= hung
+    assert "aborts" in held
+    assert "no memory for 3 frames in a row: memory_mb = 250 is used up" in rows["leaks"]["last_error"]
+    assert rows["leaks"]["memory_mb"] == 250
+    assert "MemoryError" in d.stderr
+    assert "plugin 'keeps' keeps arrays of frames" in rows["keeps"]["last_error"]
+    forget_tracebacks(d)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("quits", "exit code 0, without a word"),
+        ("exits", "plugin 'exits': process raised SystemExit: 0"),
+    ],
+)
+def test_a_plugin_that_ends_the_process_is_restarted_however_it_does_it(
+    daemon: DaemonFactory, home: Path, name: str, reason: str
+) -> None:
+    d = daemon(with_plugins(home, name))
+    row = plugin_row(d.wait_for(lambda s: plugin_row(s, name)["restarts"] >= 1), name)
+    assert row["last_error"] == reason
+    assert row["hangs"] == 0
+    d.stop()
+
+
+def test_a_plugin_that_was_killed_is_reported_with_the_signal(daemon: DaemonFactory, home: Path) -> None:
+    d = daemon(with_plugins(home, "good"))
+    row = plugin_row(d.wait_for(lambda s: plugin_row(s, "good").get("frames_in", 0)), "good")
+    assert row["data_mb"] > 0 and row["rss_mb"] > 0
+    os.kill(row["pid"], signal.SIGKILL)
+    row = plugin_row(d.wait_for(lambda s: plugin_row(s, "good")["restarts"] == 1), "good")
+    assert row["last_error"] == "SIGKILL, without a word"
+    d.stop()
+
+
+def test_a_plugin_that_somebody_has_stopped_hangs(daemon: DaemonFactory, home: Path) -> None:
+    d = daemon(with_plugins(home, "good", **{"plugins.hang_s": 2.0}))
+    row = plugin_row(d.wait_for(lambda s: plugin_row(s, "good").get("frames_in", 0)), "good")
+    os.kill(row["pid"], signal.SIGSTOP)
+    row = plugin_row(d.wait_for(lambda s: plugin_row(s, "good")["hangs"] == 1), "good")
+    assert re.fullmatch(r"hung: no answer for 2\.\d s.*, stopped by a signal", row["last_error"])
+    d.wait_for(lambda s: plugin_row(s, "good")["state"] == "running")
+    d.stop()
+
+
+def test_one_that_loops_while_it_is_loaded_is_found_by_its_own_patience_only(daemon: DaemonFactory, home: Path) -> None:
+    """A long start is none of a hang: here it may take a minute."""
+    d = daemon(with_plugins(home, "loads", **{"plugins.hang_s": 1.0}))
+    d.wait_for(lambda s: s["uptime_s"] > 4)
+    row = plugin_row(d.status(), "loads")
+    assert (row["state"], row["hangs"], row["restarts"]) == ("starting", 0, 0)
+    d.stop()
+
+
+def test_silence_of_the_input_and_a_reader_that_is_waited_for_are_no_hang(daemon: DaemonFactory, home: Path) -> None:
+    d = daemon({**with_plugins(home, "good", **{"plugins.hang_s": 1.0}), "sim.clock": "virtual"}, wait_readers=2)
+    stream = open_when_there(d.connect(), "good", policy="lossless", depth=4)
+    began = d.wait_for(lambda s: plugin_row(s, "good")["state"] == "running")["uptime_s"]
+    status = d.wait_for(lambda s: s["uptime_s"] > began + 4)  # no frame: the daemon waits for a second reader
+    assert plugin_row(status, "good")["frames_in"] == 0
+    d.connect().open("raw", policy="latest")
+    began = d.wait_for(lambda s: plugin_row(s, "good")["frames_in"] >= 4)["uptime_s"]
+    status = d.wait_for(lambda s: s["uptime_s"] > began + 4)  # its reader takes none, and virtual time waits for it
+    row = plugin_row(status, "good")
+    assert (row["state"], row["hangs"], row["restarts"]) == ("running", 0, 0)
+    stream.close()
+    d.stop()
+
+
+def test_a_daemon_that_was_stopped_with_its_plugins_does_not_blame_them(daemon: DaemonFactory, home: Path) -> None:
+    d = daemon(with_plugins(home, "good", **{"plugins.hang_s": 1.5}))
+    row = plugin_row(d.wait_for(lambda s: plugin_row(s, "good").get("frames_in", 0)), "good")
+    with stopped_process(d.pid, 4.0), stopped_process(row["pid"], 4.0):
+        pass
+    after = plugin_row(d.wait_for(lambda s: plugin_row(s, "good")["frames_in"] > row["frames_in"] + 500), "good")
+    assert (after["pid"], after["hangs"], after["restarts"]) == (row["pid"], 0, 0)
+    d.stop()
+
+
+def test_new_limits_hold_at_once(daemon: DaemonFactory, home: Path) -> None:
+    d = daemon(with_plugins(home, "loops", **{"plugins.hang_s": 0.0}))
+    d.wait_for(lambda s: plugin_row(s, "loops").get("frames_in") == 1)
+    text = d.config_file.read_text()
+    assert "hang_s = 0.0" in text
+    d.config_file.write_text(text.replace("hang_s = 0.0", "hang_s = 1.0"))
+    assert d.connect().ask("reload")["changed"]
+    d.wait_for(lambda s: plugin_row(s, "loops")["hangs"] >= 1)
+    d.stop()
