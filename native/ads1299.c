@@ -152,6 +152,12 @@ int32_t eegd_code_from_bytes(const uint8_t *bytes)
     return code_from_bytes(bytes);
 }
 
+float eegd_conversion_microvolts(const struct eegd_conversion_map *map, const uint8_t *bytes,
+                                 uint32_t channel)
+{
+    return microvolts(bytes + map->channel_offset[channel], map->lsb_uv[channel]);
+}
+
 void eegd_conversion_decode(const struct eegd_conversion_map *map, const uint8_t *bytes, float *planes,
                             uint32_t stride, uint32_t index)
 {

@@ -42,6 +42,10 @@ uint32_t eegd_conversion_status(const struct eegd_conversion_map *map, const uin
 /* Signed code, -8388608 … 8388607, from 3 bytes. */
 int32_t eegd_code_from_bytes(const uint8_t *bytes);
 
+/* One channel's microvolts, the very bits that eegd_conversion_decode writes. */
+float eegd_conversion_microvolts(const struct eegd_conversion_map *map, const uint8_t *bytes,
+                                 uint32_t channel);
+
 /* Writes sample `index` of every plane: planes[channel * stride + index] = (float)(code * lsb_uv), the
  * product in double, rounded once. stride in floats. */
 void eegd_conversion_decode(const struct eegd_conversion_map *map, const uint8_t *bytes, float *planes,

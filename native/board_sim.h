@@ -80,18 +80,19 @@ struct eegd_sim_config {
 #define EEGD_FAULT_WRITES_LOST 21     /* the next value register writes of the chip are lost */
 #define EEGD_FAULT_ID 22              /* the chip's ID register reads as value */
 #define EEGD_FAULT_CLOCK 23           /* the chip's clock is value ppm off nominal from here on */
-#define EEGD_FAULT_KINDS 24
+#define EEGD_FAULT_GPIO 24            /* no fault: the levels outside of the chip's GPIO pins are value */
+#define EEGD_FAULT_KINDS 25
 #define EEGD_FAULT_NOW 0xFFFFFFFFFFFFFFFF
 #define EEGD_FAULT_ALL_CHIPS 0xFFFFFFFF
 #define EEGD_MAX_FAULTS 32
 
 /* DRDY falls of chip 0 are counted from 0 when the board opens. A fault holds for the falls at ... at + count
  * - 1, and again every `period` falls; until the first fall, fall 0 is taken as the present one. DRDY_STOPPED
- * and the faults from BROWN_OUT on happen once, right after the first fall of each such time, and NOW at
+ * and BROWN_OUT ... CLOCK happen once, right after the first fall of each such time, and NOW at
  * once. */
 struct eegd_fault {
     uint32_t kind;    /* EEGD_FAULT_... */
-    uint32_t chip;    /* RAILED ... CLOCK: which, or EEGD_FAULT_ALL_CHIPS */
+    uint32_t chip;    /* RAILED ... GPIO: which, or EEGD_FAULT_ALL_CHIPS */
     uint32_t channel; /* RAILED, ELECTRODE_OFF: which */
     uint64_t at;      /* first fall, or EEGD_FAULT_NOW */
     uint64_t count;   /* falls, 0 = from then on */

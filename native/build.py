@@ -33,6 +33,8 @@ HEADERS = [
     "libzmq.h",
     "outlet.h",
     "inlet.h",
+    "change.h",
+    "detect.h",
     "capture.h",
     "pattern.h",
     "source.h",

@@ -11,6 +11,7 @@
 #include "channel_state.h"
 #include "counter_inline.h"
 #include "descriptor.h"
+#include "detect.h"
 #include "framing.h"
 #include "outlet.h"
 #include "pace.h"
@@ -38,6 +39,7 @@ struct eegd_capture {
     uint8_t bytes[EEGD_MAX_CONVERSION_BYTES]; /* this conversion */
     uint8_t zeros[EEGD_MAX_CONVERSION_BYTES];
     struct eegd_shown shown;
+    struct eegd_detect *_Atomic detect; /* control stores, this thread loads */
     _Atomic int stop;
     pthread_t thread;
 };
@@ -96,6 +98,19 @@ static void look_at_channels(struct eegd_capture *capture, const uint8_t *bytes,
     }
 }
 
+/* Only what is in a frame is looked at. One branch where there are no detectors. */
+static void detect(struct eegd_capture *capture, const struct eegd_sample *sample)
+{
+    /* Pairs with eegd_capture_detect: the table is whole. */
+    struct eegd_detect *table = atomic_load_explicit(&capture->detect, memory_order_acquire);
+    if (!table)
+        return;
+    struct eegd_detect_sample seen = {.bytes = sample->bytes,
+                                      .index = sample->index,
+                                      .time_ns = (int64_t)sample->time_ns - capture->config.edge_latency_ns};
+    eegd_detect_take(table, &seen);
+}
+
 static void append(struct eegd_capture *capture, const uint8_t *bytes, double time_ns)
 {
     struct eegd_channel_seen seen;
@@ -110,6 +125,7 @@ static void append(struct eegd_capture *capture, const uint8_t *bytes, double ti
         lose(capture, EEGD_COUNT_OVERRUN, EEGD_EVENT_LOSS_OVERRUN, 1, 0);
         return;
     }
+    detect(capture, &sample);
     capture->sample_index++;
     count(capture, EEGD_COUNT_SAMPLES, 1);
 }
@@ -349,6 +365,7 @@ struct eegd_capture *eegd_capture_start(const struct eegd_capture_config *config
     }
     capture->config = *config;
     capture->to_discard = config->discard;
+    atomic_init(&capture->detect, config->detect);
     eegd_framing_init(&capture->framing, &capture->config);
     eegd_verdict_init(&capture->verdict, &capture->config);
     eegd_channel_state_init(&capture->channel_state, &capture->config);
@@ -382,6 +399,11 @@ void eegd_capture_join(struct eegd_capture *capture)
     if (capture->framing.sender)
         eegd_sender_stop(capture->framing.sender);
     capture->framing.sender = NULL;
+}
+
+void eegd_capture_detect(struct eegd_capture *capture, struct eegd_detect *table)
+{
+    atomic_store_explicit(&capture->detect, table, memory_order_release);
 }
 
 void eegd_capture_free(struct eegd_capture *capture)

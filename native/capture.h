@@ -27,6 +27,7 @@ struct eegd_board;
 struct eegd_outlet;
 struct eegd_counter;
 struct eegd_events;
+struct eegd_detect;
 struct eegd_capture;
 
 #define EEGD_COUNT_CONVERSIONS 0 /* edges acted on, discarded ones included */
@@ -94,6 +95,7 @@ struct eegd_capture_config {
     uint32_t hold_samples;      /* a channel's state is told after it lasted so long */
     uint32_t flat_run;          /* equal codes in a row that make a channel flat; 0: never */
     uint32_t states_before[4];  /* EEGD_STATE_…: channels that were told to be in it, before this start */
+    struct eegd_detect *detect; /* NULL: no detectors */
     int use_sender;             /* publish from a thread of its own; not on a virtual clock */
     int priority;               /* SCHED_FIFO, 0: none; the sender runs one below */
     int cpu;                    /* -1: any */
@@ -125,6 +127,9 @@ struct eegd_capture *eegd_capture_start(const struct eegd_capture_config *config
 void eegd_capture_stop(struct eegd_capture *capture);
 /* Waits for the end of the thread(s): the last, short frame is published. Control thread, once. */
 void eegd_capture_join(struct eegd_capture *capture);
+/* From the next sample on this table of detectors works in place of the one before, which the thread may use
+ * until the new one has begun. Control thread; NULL: none, only if there was none before. */
+void eegd_capture_detect(struct eegd_capture *capture, struct eegd_detect *table);
 void eegd_capture_free(struct eegd_capture *capture);
 void eegd_capture_stats(const struct eegd_capture *capture, struct eegd_capture_stats *stats);
 

@@ -65,6 +65,14 @@ void eegd_ring_stats(const struct eegd_ring *ring, struct eegd_ring_stats *stats
 /* A channel's state has lasted for the hold; source: channel, a: EEGD_STATE_…, b: 1 on, 0 off again.
  * sample_index and time_ns are of the first sample at which it was so, value: samples since. */
 #define EEGD_EVENT_CHANNEL_STATE 14
+/* What detectors find; source: the detector's id, sample_index and time_ns of the sample, value: µV. */
+#define EEGD_EVENT_DETECTION 15    /* a: 1 rising, 0 falling */
+#define EEGD_EVENT_STREAM_VALUE 16 /* a value at its interval */
+/* GPIO pins of a chip; a: the word that they are now, b: the one before, c: samples that the change lies in.
+ */
+#define EEGD_EVENT_CHIP_MARKER 17
+/* debug: a crossing that was considered; a: 1 rising, 0 falling (pins: the word), b: EEGD_CROSSING_… */
+#define EEGD_EVENT_CONSIDERED 18
 
 /* One event, 64 bytes. Fields that a kind does not name are 0. */
 struct eegd_event {

@@ -26,6 +26,7 @@ struct sim_slot {
     uint32_t first_input; /* in struct eegd_inputs */
     uint32_t first_byte;  /* in a whole conversion */
     uint32_t dead;
+    uint8_t gpio_in;              /* what the chip's pins see while no fault says otherwise */
     uint8_t history[SIM_HISTORY]; /* DOUT in this CS period, kept while registers are read through a chain */
 };
 

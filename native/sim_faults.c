@@ -52,7 +52,7 @@ const struct eegd_fault *sim_fault_active(struct sim_board *sim, uint32_t kind, 
 
 static int happens_once(uint32_t kind)
 {
-    return kind >= EEGD_FAULT_BROWN_OUT || kind == EEGD_FAULT_DRDY_STOPPED;
+    return (kind >= EEGD_FAULT_BROWN_OUT && kind <= EEGD_FAULT_CLOCK) || kind == EEGD_FAULT_DRDY_STOPPED;
 }
 
 /* The board's time goes on from here at another pace. */
@@ -119,6 +119,27 @@ void sim_faults_at(struct sim_board *sim, uint64_t fall)
             happen(sim, &sim->faults[f]);
 }
 
+static void hold(struct sim_slot *slot, const struct eegd_fault *fault)
+{
+    uint8_t bit = (uint8_t)(1u << fault->channel);
+
+    if (fault->kind == EEGD_FAULT_DEAD)
+        slot->dead = 1;
+    else if (fault->kind == EEGD_FAULT_GPIO)
+        slot->chip.gpio_in = fault->value & 0x0F;
+    else if (fault->kind == EEGD_FAULT_ELECTRODE_OFF)
+        slot->chip.electrodes_off |= bit;
+    else if (fault->value < 0)
+        slot->chip.railed_low |= bit;
+    else
+        slot->chip.railed_high |= bit;
+}
+
+static int lasts(uint32_t kind)
+{
+    return (kind >= EEGD_FAULT_RAILED && kind <= EEGD_FAULT_DEAD) || kind == EEGD_FAULT_GPIO;
+}
+
 /* Faults that last: set afresh for each conversion, before its frame is built. */
 void sim_faults_hold(struct sim_board *sim, uint64_t fall)
 {
@@ -128,30 +149,19 @@ void sim_faults_hold(struct sim_board *sim, uint64_t fall)
         return;
     sim->had_faults = sim->resolved > 0;
     for (i = 0; i < sim->config.n_chips; i++) {
-        struct eegd_chip *chip = &sim->slots[i].chip;
+        struct sim_slot *slot = &sim->slots[i];
 
-        sim->slots[i].dead = chip->railed_high = chip->railed_low = chip->electrodes_off = 0;
+        slot->dead = slot->chip.railed_high = slot->chip.railed_low = slot->chip.electrodes_off = 0;
+        slot->chip.gpio_in = slot->gpio_in;
     }
     for (f = 0; f < sim->resolved; f++) {
         const struct eegd_fault *fault = &sim->faults[f];
 
-        if (fault->kind < EEGD_FAULT_RAILED || fault->kind > EEGD_FAULT_DEAD || !holds(sim, f, fall))
+        if (!lasts(fault->kind) || !holds(sim, f, fall))
             continue;
-        for (i = 0; i < sim->config.n_chips; i++) {
-            struct eegd_chip *chip = &sim->slots[i].chip;
-            uint8_t bit = (uint8_t)(1u << fault->channel);
-
-            if (!concerns(sim, fault, i))
-                continue;
-            if (fault->kind == EEGD_FAULT_DEAD)
-                sim->slots[i].dead = 1;
-            else if (fault->kind == EEGD_FAULT_ELECTRODE_OFF)
-                chip->electrodes_off |= bit;
-            else if (fault->value < 0)
-                chip->railed_low |= bit;
-            else
-                chip->railed_high |= bit;
-        }
+        for (i = 0; i < sim->config.n_chips; i++)
+            if (concerns(sim, fault, i))
+                hold(&sim->slots[i], fault);
     }
 }
 

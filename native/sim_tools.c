@@ -108,5 +108,6 @@ int eegd_board_sim_gpio(struct eegd_board *board, uint32_t chip, uint32_t levels
     if (!which)
         return -EINVAL;
     which->gpio_in = levels & 0x0F;
+    ((struct sim_board *)board)->slots[chip].gpio_in = which->gpio_in;
     return 0;
 }

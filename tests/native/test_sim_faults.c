@@ -89,6 +89,23 @@ static void test_a_line_that_hangs_up_says_enodev(void)
     eegd_board_close(board);
 }
 
+static void test_gpio_pins_can_be_driven_for_some_conversions(void)
+{
+    static const uint8_t wanted[5] = {0x01, 0x0A, 0x0A, 0x01, 0x01};
+    uint8_t rx[27];
+
+    fresh(1);
+    start(0x96);
+    CHECK_EQ(eegd_board_sim_gpio(board, 0, 0x1), 0);
+    set_fault(EEGD_FAULT_GPIO, 1, 2, 0xA);
+    for (int i = 0; i < 5; i++) {
+        CHECK_EQ(next_edge(), 1);
+        read_frame(0, rx, 27);
+        CHECK_EQ(rx[2], wanted[i]);
+    }
+    eegd_board_close(board);
+}
+
 static void test_spoiled_bytes(void)
 {
     static const uint32_t kinds[6] = {EEGD_FAULT_FRAME_00,  EEGD_FAULT_FRAME_FF,   EEGD_FAULT_BIT_SLIP,
@@ -311,6 +328,7 @@ int main(void)
     RUN(test_delayed_and_doubled_edges);
     RUN(test_a_stopped_drdy_comes_back_with_start);
     RUN(test_a_line_that_hangs_up_says_enodev);
+    RUN(test_gpio_pins_can_be_driven_for_some_conversions);
     RUN(test_spoiled_bytes);
     RUN(test_mode_0_shows_in_the_registers);
     RUN(test_frame_faults_spare_register_access);
