@@ -32,6 +32,7 @@ from eegd.capture import (
 from eegd.channel_state import ChannelStates
 from eegd.config import Config
 from eegd.counters import Counters
+from eegd.detectors import Detectors
 from eegd.errors import BoardError, ConfigError, EegdError
 from eegd.events import EventPublisher
 from eegd.frame import FLAGS
@@ -129,6 +130,7 @@ class Acquisition:
         self._closed = False
         self.recovery = Recovery(self, open_board)
         self.channel_states = ChannelStates()
+        self.detectors = Detectors(stream, events.post)
         self._losses = LossEvents(self._post_loss)
         self.board = open_board(config)
         try:
@@ -142,7 +144,17 @@ class Acquisition:
             raise
         for warning in self.driver.warnings:
             self.warn(warning)
-        asyncio.get_running_loop().add_reader(self.ring, self._drain_events)
+        for ring in self._rings.values():
+            asyncio.get_running_loop().add_reader(ring, self._drain_events)
+
+    @property
+    def _rings(self) -> dict[str, EventRing]:
+        """One per priority, in this order: nothing can push out what matters more."""
+        return {"faults": self.ring, **self.detectors.rings}
+
+    def ring_report(self) -> dict[str, dict[str, int]]:
+        """Each event ring in order of priority: posted, taken, dropped, depth, peak, capacity, healthy."""
+        return {name: ring.stats() for name, ring in self._rings.items()}
 
     @property
     def flags(self) -> int:
@@ -271,6 +283,7 @@ class Acquisition:
             self.counters,
             self.ring,
             self.channel_states.masks(self.config.montage),
+            self.detectors.table(self.config),
         )
         self._began_s = time.monotonic()
         first_ns = await self._first_drdy_ns() if self._last_drdy_ns else 0
@@ -331,10 +344,12 @@ class Acquisition:
             end = stats.sample_index
             self._last_drdy_ns = stats.last_drdy_ns or self._last_drdy_ns
             self._drain_events()  # while its channels are still those of this configuration
+            self.detectors.drain(everything=True)
             self._losses.tell(time.monotonic(), all_of_them=True)
             self.channel_states.note(self.config.montage, stats.states)
             self.capture.free()
             self.capture = None
+            self.detectors.release()
         if (outlet := self.server.outlet) is not None:
             self.server.end_epoch(reason, text, lost_at_end=max(0, end - outlet.stats().next_sample))
 
@@ -344,6 +359,13 @@ class Acquisition:
         """Raises ConfigError for a configuration that cannot work."""
         Ads1299(self.board, config.board, config.montage)
         pool_size(config, self.board.virtual_clock)
+
+    def adopt(self, config: Config) -> None:
+        """Takes over a configuration that differs in live keys only."""
+        before, self.config = self.config, config
+        same = (before.detectors, before.chip_markers) == (config.detectors, config.chip_markers)
+        if not same and self.capture is not None:
+            self.capture.detect(self.detectors.table(config))
 
     def reconfigure(self, config: Config) -> Coroutine[Any, Any, bool]:
         """Stop, write, verify, start: a new epoch. Readers are carried over. Where the chips refuse, the
@@ -413,8 +435,8 @@ class Acquisition:
     # ---- what happens ----
 
     def _drain_events(self) -> None:
-        self._told.set()
         for event in self.ring.take():
+            self._told.set()
             if event.kind in LOSSES:
                 self._losses.take(event, time.monotonic())
             elif event.kind == "channel state":
@@ -423,6 +445,7 @@ class Acquisition:
                 log.info("%s", label)
             else:
                 self._post(event, event.kind, {"n": event.n})
+        self.detectors.drain()
 
     def _post_loss(self, event: NativeEvent) -> None:
         self._post(event, f"{event.n} sample(s) lost: {event.kind}", {"n": event.n})
@@ -438,6 +461,7 @@ class Acquisition:
                 await self._told.wait()
         self._told.clear()
         self._losses.tell(time.monotonic())
+        self.detectors.tell_dropped(time.monotonic())
         return self._failure()
 
     def _failure(self) -> str | None:
@@ -489,7 +513,8 @@ class Acquisition:
         self.closing = self._closed = True
         self.end_epoch("stopped")
         self._drain_events()
-        asyncio.get_running_loop().remove_reader(self.ring)
+        for ring in self._rings.values():
+            asyncio.get_running_loop().remove_reader(ring)
         self.server.close()
         try:
             if not self.board.closed:

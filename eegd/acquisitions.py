@@ -102,7 +102,7 @@ class Acquisitions:
         work = {acquisition.stream: acquisition.reconfigure(part) for acquisition, part in renewed}
         for acquisition, part in zip(self, parts, strict=True):
             if acquisition.stream not in work:
-                acquisition.config = part
+                acquisition.adopt(part)
         whole_before, self.config = self.config, config
         if not work:
             return [], None
@@ -124,7 +124,7 @@ class Acquisitions:
                 if took.get(acquisition.stream):
                     await self._take_back(acquisition, old)
                 elif acquisition.stream not in took:
-                    acquisition.config = old
+                    acquisition.adopt(old)
         finally:
             self._renewing = False
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -74,6 +76,10 @@ EVENT_KINDS = {
     lib.EEGD_EVENT_BOARD_FAILED: "board failed",
     lib.EEGD_EVENT_CLOCK_RELOCK: "clock relocked",
     lib.EEGD_EVENT_CHANNEL_STATE: "channel state",
+    lib.EEGD_EVENT_DETECTION: "detection",
+    lib.EEGD_EVENT_STREAM_VALUE: "stream value",
+    lib.EEGD_EVENT_CHIP_MARKER: "marker",
+    lib.EEGD_EVENT_CONSIDERED: "considered",
 }
 
 FROZEN_RUN = 32
@@ -81,6 +87,8 @@ LEAST_FLAT_RUN = 8
 MAX_BAD_RUN = 50
 """Bad conversions in a row after which the chips are set up anew (200 ms at 250 SPS)."""
 STALL_S = 1.0
+UNHEALTHY_S = 10.0
+"""For so long after its last drop a ring is called unhealthy."""
 DIRECT_PUBLISH_SPS = 2000
 """Above this rate a sending thread of its own publishes."""
 SENDER_SLABS = 32
@@ -133,32 +141,43 @@ class NativeEvent:
     n: int
     value: float
     source: int
-    """The channel, where the kind is channel state: then n is the state and b says on or off again."""
+    """The channel, where the kind is channel state: then n is the state and b says on or off again. The id, where a
+    detector has posted it."""
     b: int
+    c: int = 0
 
 
 class EventRing:
-    """Events from the capture thread. `take` and `fileno` belong to the control thread."""
+    """Events from the capture thread. `take`, `fileno` and `stats` belong to the control thread."""
 
     def __init__(self, capacity: int = 1024) -> None:
+        self._dropped, self._dropped_s = 0, -math.inf
         self.pointer: Any = ffi.gc(lib.eegd_events_new(capacity), lib.eegd_events_free)
         self._batch = ffi.new("struct eegd_event[]", capacity)
 
     def fileno(self) -> int:
         return int(lib.eegd_events_fd(self.pointer))
 
-    def take(self) -> list[NativeEvent]:
-        """What was posted since the last call, oldest first."""
+    def take(self, most: int | None = None) -> list[NativeEvent]:
+        """What was posted since the last call, oldest first; at most so many, and the others with the next one."""
         events = []
-        for raw in self._batch[0 : lib.eegd_events_take(self.pointer, self._batch, len(self._batch))]:
+        most = len(self._batch) if most is None else min(most, len(self._batch))
+        for raw in self._batch[0 : lib.eegd_events_take(self.pointer, self._batch, most)]:
             kind = EVENT_KINDS.get(raw.kind, f"event {raw.kind}")
-            events.append(NativeEvent(kind, raw.sample_index, raw.time_ns, raw.a, raw.value, raw.source, raw.b))
+            events.append(NativeEvent(kind, raw.sample_index, raw.time_ns, raw.a, raw.value, raw.source, raw.b, raw.c))
         return events
 
     def stats(self) -> dict[str, int]:
+        """Counts since the ring was made, its depth and highest depth (`peak`), and `healthy`: 0 while it is full and
+        for a while after it had to drop something."""
         raw = ffi.new("struct eegd_ring_stats *")
         lib.eegd_events_stats(self.pointer, raw)
-        return {name: int(getattr(raw, name)) for name in ("posted", "taken", "dropped", "depth", "peak", "capacity")}
+        stats = {name: int(getattr(raw, name)) for name in ("posted", "taken", "dropped", "depth", "peak", "capacity")}
+        now_s = time.monotonic()
+        if stats["dropped"] > self._dropped:
+            self._dropped, self._dropped_s = stats["dropped"], now_s
+        is_healthy = stats["depth"] < stats["capacity"] and now_s - self._dropped_s > UNHEALTHY_S
+        return {**stats, "healthy": int(is_healthy)}
 
 
 def wants_sender(config: Config, virtual_clock: bool) -> bool:
@@ -186,7 +205,9 @@ class Capture:
         counters: list[Counter],
         ring: EventRing,
         states_before: Sequence[int] = (),
+        detect: Any = ffi.NULL,
     ) -> None:
+        """detect: a `struct eegd_detect *` that outlives this."""
         native = ffi.new("struct eegd_capture_config *")
         layout = conversion_layout(config.board, config.montage)
         self._map = conversion_map(layout)
@@ -217,6 +238,7 @@ class Capture:
         native.max_bad_run = MAX_BAD_RUN
         self._fill_states(native, config, states_before)
         native.flags = outlet.flags
+        native.detect = detect
         self._fill_lead_off(native, config, config.montage)
         native.use_sender = wants_sender(config, board.virtual_clock)
         native.priority = config.daemon.rt_priority if not board.virtual_clock else 0
@@ -249,6 +271,10 @@ class Capture:
         lib.eegd_capture_stop(self._pointer)
         if hurry:  # only now, or frames would go past lossless readers until the thread hears of the end
             self._outlet.hurry()
+
+    def detect(self, table: Any) -> None:
+        """From the next sample on this `struct eegd_detect *` works in place of the one before."""
+        lib.eegd_capture_detect(self._pointer, table)
 
     def join(self) -> None:
         """Returns when the thread has published its last frame and ended. The board is the caller's again."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from eegd.config import TABLES, BoardConfig, Config, StreamConfig, override, rebuilt, tree_of
+from eegd.detector_config import detector_changes
 from eegd.montage import CHANNEL_KEYS, channel_changes
 from eegd.schema import LIVE, RECONFIGURE, RESTART, Key, Problems, keys_of, near, parse_text
 
@@ -81,6 +82,7 @@ def _changes(old: Config, new: Config) -> list[tuple[str, str]]:
         ]
         if table == "montage":
             changes += channel_changes(was, now)
+    changes += detector_changes(old, new)
     before, after = old.plugins.params, new.plugins.params
     for plugin in sorted(before.keys() | after.keys()):
         old_params, new_params = before.get(plugin, {}), after.get(plugin, {})

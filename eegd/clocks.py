@@ -54,7 +54,9 @@ def _of_chip(config: Config, chip: int) -> Config:
             clock_spread_ppm=0.0,
             seed=(sim.seed + chip) % 2**32,  # else their noise would be alike
         ),
-        montage=_of_montage(config.montage, board.chips, chip),
+        montage=(montage := _of_montage(config.montage, board.chips, chip)),
+        detectors=tuple(row for row in config.detectors if row.channel in {one.label for one in montage.on}),
+        chip_markers=tuple(replace(row, chip=1) for row in config.chip_markers if row.chip == chip + 1),
     )
 
 

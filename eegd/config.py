@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from eegd.boards import board_file
+from eegd.detector_config import ROWS, ChipMarkerConfig, DetectorConfig, check_detectors, read_rows
 from eegd.errors import ConfigError
 from eegd.montage import Montage, read_montage
 from eegd.plugin_command import OWN_LIMITS
@@ -87,6 +88,8 @@ class Config:
     replay: ReplayConfig
     montage: Montage
     stream: StreamConfig
+    detectors: tuple[DetectorConfig, ...] = ()
+    chip_markers: tuple[ChipMarkerConfig, ...] = ()
     plugins: PluginsConfig
     daemon: DaemonConfig
 
@@ -154,6 +157,9 @@ def _complete(tree: dict[str, Any], below: dict[str, Any], origin: str) -> dict[
     """Adds what only the tree below says, key by key; returns where that came from, by dotted name."""
     origins = {}
     for table, values in below.items():
+        if table in ROWS:
+            tree.setdefault(table, values)
+            continue
         mine = tree.setdefault(table, {})
         for name, value in values.items():
             if isinstance(mine, dict) and name not in mine:
@@ -205,12 +211,15 @@ def _build(tree: dict[str, Any], name: str, origins: Mapping[str, str]) -> Confi
         replay=ReplayConfig(**values("replay")),
         montage=read_montage(tree.get("montage", {}), board.chips, problems),
         stream=_read_stream(values("stream"), problems),
+        detectors=read_rows("detector", tree.get("detector", []), problems),
+        chip_markers=read_rows("chip_marker", tree.get("chip_marker", []), problems),
         plugins=_read_plugins(tree.get("plugins", {}), problems),
         daemon=DaemonConfig(**values("daemon")),
     )
     problems.stop()
     check_board(board, problems)
     check_montage(config.montage, board, problems)
+    check_detectors(config.detectors, config.chip_markers, board, config.montage, problems)
     _check_replay(config, problems)
     _check_own_clocks(config, problems)
     _check_frame(config, problems)
@@ -220,10 +229,10 @@ def _build(tree: dict[str, Any], name: str, origins: Mapping[str, str]) -> Confi
 
 def _check_tables(tree: dict[str, Any], problems: Problems) -> None:
     for name, value in tree.items():
-        if name in TABLES or problems.full:
+        if name in TABLES or name in ROWS or problems.full:
             continue
         if isinstance(value, dict):
-            problems.add(name, "", f"unknown table; {near(name, TABLES)}", keys=value)
+            problems.add(name, "", f"unknown table; {near(name, [*TABLES, *ROWS])}", keys=value)
             continue
         homes = [f"[{table}]" for table, cls in TABLES.items() if name in keys_of(cls)]
         hint = f"belongs below {joined(homes)}" if homes else near(name, TABLES)
@@ -310,6 +319,10 @@ def effective_toml(config: Config) -> str:
             for name, params in config.plugins.params.items():
                 lines += ["", f"[plugins.{name}]"]
                 lines += [f"{param} = {toml_value(value)}" for param, value in params.items()]
+        if table == "stream":
+            for rows, (field, _, _) in ROWS.items():
+                for row in getattr(config, field):
+                    lines += ["", *table_lines(row, f"[[{rows}]]")]
         lines.append("")
     return "\n".join(lines)
 
@@ -318,6 +331,8 @@ def tree_of(config: Config) -> dict[str, Any]:
     """What effective_toml would read back as, for a changed configuration to be checked like a file."""
     tree: dict[str, Any] = {table: _values(getattr(config, table)) for table in TABLES}
     tree["montage"]["channel"] = [_values(channel) for channel in config.montage.channels]
+    for rows, (name, _, _) in ROWS.items():
+        tree[rows] = [_values(row) for row in getattr(config, name)]
     tree["plugins"].update({name: dict(params) for name, params in config.plugins.params.items()})
     return tree
 

@@ -17,6 +17,8 @@ from eegd.runtime_dir import EVENTS_SOCKET
 __all__ = ["EventPublisher", "subscribed"]
 
 KEPT = 256
+PERIODIC = ("stream value",)
+"""Kinds that come at an interval: they would soon fill what is kept, and are told once only."""
 
 
 class EventPublisher:
@@ -66,7 +68,8 @@ class EventPublisher:
             **facts,
         }
         self.n_posted += 1
-        self.recent.append(event)
+        if kind not in PERIODIC:
+            self.recent.append(event)
         with contextlib.suppress(zmq.Again):
             self._socket.send(json.dumps(event).encode(), zmq.DONTWAIT)
         return event

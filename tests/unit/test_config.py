@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from eegd.changes import classify_changes, with_board, with_channel
+from eegd.clocks import split_clocks
 from eegd.config import (
     RATES_SPS,
     TABLES,
@@ -23,6 +24,7 @@ from eegd.config import (
     load_config,
     parse_config,
 )
+from eegd.detector_config import ROWS
 from eegd.errors import ConfigError
 from eegd.montage import CHANNEL_KEYS, GAINS, ChannelDefaults
 from eegd.schema import check_value, keys_of, toml_value
@@ -89,6 +91,28 @@ REFUSED = {
     "emulated chip: "
     '[board] kind = "sim"',
     '[plugins]\nrun = ["a", "a"]': "[plugins] run: a is named 2 times",
+    "[detector]\nname = 1": "detector = {…}: up to 32 tables, each written as [[detector]]",
+    '[[detector]]\nname = "x"\nchannel = "fp1"\nthreshold_uv = 1': '[detector x] channel = "fp1": no channel that is '
+    "on; did you mean Fp1?",
+    '[[detector]]\nname = "x"\nchannel = "O1"': "[detector x] threshold_uv: missing; "
+    'kind = "change" needs a number of µV',
+    '[[detector]]\nname = "x"\nchannel = "O1"\nthreshold_uv = 1\ndc_removal_hz = 100': "[detector x] "
+    "dc_removal_hz = 100.0: at 250 SPS the corner is at most 62.5 Hz",
+    '[[detector]]\nname = "x"\nchannel = "O1"\nkind = "stream"': "[detector x] interval_s: missing; "
+    'kind = "stream" needs it, or interval_samples',
+    '[[detector]]\nname = "x"\nchannel = "O1"\nkind = "stream"\nthreshold_uv = 1\ninterval_s = 1': "[detector x] "
+    'threshold_uv = 1.0: only kind = "change" has a threshold',
+    '[[detector]]\nname = "x"\nchannel = "O1"\nthreshold_uv = true': "[detector x] threshold_uv = true: "
+    "a number from -4500000 to 4500000 µV",
+    '[[detector]]\nchannel = "O1"\nthreshold_uv = 1': "[detector #1] name: missing; a letter, then up to 31 letters, "
+    "digits, . _ or -",
+    '[[chip_marker]]\nname = "b"\npins = ["GPIO5"]': '[chip_marker b] pins = ["GPIO5"]: a list of 1 to 4 of GPIO1, '
+    "GPIO2, GPIO3 or GPIO4",
+    '[[chip_marker]]\nname = "b"\npins = ["GPIO1"]\nchip = 2': "[chip_marker b] chip = 2: the board has 1",
+    '[board]\ngpio = 0x80\n[[chip_marker]]\nname = "b"\npins = ["GPIO1", "GPIO2"]': "[chip_marker b] pins = "
+    '["GPIO1", "GPIO2"]: [board] gpio = 0x80 drives GPIO1 and GPIO2; 0x83 leaves what this marker needs as inputs',
+    '[[chip_marker]]\nname = "b"\npins = ["GPIO1", "GPIO2"]\nedge = "rising"': '[chip_marker b] edge = "rising": '
+    'several pins make a word, which has no edge: edge = "both"',
     "[plugins.a]\nx = nan": f"[plugins.a] x = nan: {PLAIN_SAYS}",
     "[plugins.a]\nx = {y = 1}": f"[plugins.a] x = {{…}}: {PLAIN_SAYS}",
 }
@@ -243,7 +267,7 @@ def explained_keys() -> list[tuple[str, str, str]]:
     """(table, key, value) of every line `key = value`, commented out or not."""
     found, table = [], ""
     for line in (CONFIG_DIR / "eegd.toml").read_text(encoding="utf-8").splitlines():
-        if header := re.fullmatch(r"(?:# )?\[{1,2}([a-zA-Z.]+)\]{1,2}", line):
+        if header := re.fullmatch(r"(?:# )?\[{1,2}([a-zA-Z_.]+)\]{1,2}", line):
             table = header[1]
         elif entry := re.fullmatch(r"(?:# )?([a-z0-9_]+) = (.+)", line):
             found.append((table, entry[1], entry[2]))
@@ -254,11 +278,13 @@ def test_explained_file_has_every_key_once_in_order_of_data_flow() -> None:
     expected = {f"{table}.{name}" for table, cls in TABLES.items() for name in keys_of(cls)}
     expected |= {f"montage.{name}" for name in keys_of(ChannelDefaults)}
     expected |= {f"montage.channel.{name}" for name in CHANNEL_KEYS}
+    expected |= {f"{table}.{name}" for table, (_, cls, _) in ROWS.items() for name in keys_of(cls)}
     names = [f"{table}.{name}" for table, name, _ in explained_keys()]
     assert set(names) == expected
     assert len(names) == len(expected)
     tables = list(dict.fromkeys(name.split(".")[0] for name in names))
-    assert tables == list(TABLES)
+    assert [table for table in tables if table not in ROWS] == list(TABLES)
+    assert tables.index("stream") < tables.index("detector") < tables.index("plugins")
 
 
 @pytest.mark.parametrize(("table", "name", "value"), explained_keys())
@@ -267,10 +293,67 @@ def test_explained_values_are_the_defaults(table: str, name: str, value: str) ->
     if table == "montage.channel":
         assert check_value(CHANNEL_KEYS[name], shown) == getattr(DEFAULT.montage.channels[0], name)
         return
-    cls = ChannelDefaults if table == "montage" and name in keys_of(ChannelDefaults) else TABLES[table]
+    row = ROWS[table][1] if table in ROWS else TABLES[table]
+    cls = ChannelDefaults if table == "montage" and name in keys_of(ChannelDefaults) else row
     default = {field.name: field.default for field in dataclasses.fields(cls)}[name]
     read = check_value(keys_of(cls)[name], shown) if shown != [] else ()
-    assert default in (read, None) or name == "labels"
+    assert default in (read, None, dataclasses.MISSING) or name == "labels"
+
+
+# Detectors
+
+
+DETECTORS = """
+[[detector]]
+name = "blink"
+channel = "Fp1"
+threshold_uv = 75
+[[detector]]
+name = "level"
+channel = "O1"
+kind = "stream"
+interval_s = 0.1
+[[chip_marker]]
+name = "button"
+chip = 2
+pins = ["GPIO1", "GPIO3"]
+[board]
+chips = ["ADS1299", "ADS1299"]
+"""
+
+
+def test_detectors_print_and_read_back() -> None:
+    config = parse(DETECTORS)
+    assert [row.name for row in config.detectors] == ["blink", "level"]
+    assert (config.detectors[1].interval(250), config.detectors[1].interval(16000)) == (25, 1600)
+    assert config.chip_markers[0].hold == 1
+    taken(config)
+    assert with_board(config, {"rate": "500"}).detectors == config.detectors
+
+
+def test_a_name_is_given_to_one_detector_only() -> None:
+    message = refusal(DETECTORS.replace('"button"', '"blink"'))
+    assert message == 'eegd.toml: [chip_marker blink] name = "blink": given twice; names of detectors are unique'
+
+
+def test_a_changed_detector_is_a_live_change() -> None:
+    config = parse(DETECTORS)
+    assert classify_changes(config, parse(DETECTORS.replace("75", "80"))) == (["detector.blink"], [], [])
+    without = parse(DETECTORS.replace('name = "button"', 'name = "other"'))
+    assert classify_changes(config, without) == (["chip_marker.button", "chip_marker.other"], [], [])
+
+
+def test_a_channel_with_a_detector_cannot_go_without_it() -> None:
+    with pytest.raises(ConfigError, match=r'\[detector blink\] channel = "Fp1": no channel that is on'):
+        with_channel(parse(DETECTORS), "Fp1", {"on": "no"})
+
+
+def test_each_clock_gets_the_detectors_of_its_chip() -> None:
+    first, second = split_clocks(parse(DETECTORS.replace("[board]", '[board]\nclocks = "own"')))
+    assert [row.name for row in first.detectors] == ["blink", "level"]
+    assert first.chip_markers == ()
+    assert [(row.name, row.chip) for row in second.chip_markers] == [("button", 1)]
+    assert second.detectors == ()
 
 
 # Printing
@@ -288,7 +371,7 @@ def test_effective_output_says_units_and_choices() -> None:
 
 
 KEYS = sorted(
-    {name for cls in TABLES.values() for name in keys_of(cls)}
+    {name for cls in [*TABLES.values(), *(cls for _, cls, _ in ROWS.values())] for name in keys_of(cls)}
     | set(CHANNEL_KEYS)
     | set(keys_of(ChannelDefaults))
     | {"channel", "NAME"}
@@ -336,7 +419,7 @@ def test_the_longest_texts_and_long_lists_print_as_lines_that_read_back() -> Non
 @SLOW
 @given(
     st.dictionaries(
-        st.sampled_from([*TABLES]),
+        st.sampled_from([*TABLES, *ROWS]),
         st.dictionaries(st.sampled_from(KEYS), TREES, max_size=5) | TREES,
         max_size=4,
     )

@@ -1,0 +1,119 @@
+"""Crossings as the C core finds them, against the same written down in Python."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from eegd.detect import EDGES, Change, change_config
+
+RATE = 250.0
+
+
+def reference(
+    values: list[float], threshold: float, hysteresis: float, edge: str, corner_hz: float
+) -> list[tuple[int, str, float]]:
+    """(index, edge, value) of each crossing that counts, by the words of native/change.h."""
+    share = -math.expm1(-2 * math.pi * corner_hz / RATE)
+    settle = math.ceil(1 / share) if share else 0
+    side, mean, crossings = "unknown", 0.0, []
+    for index, raw in enumerate(values):
+        if share:
+            mean += max(share, 1 / (index + 1) if index < settle else 0) * (raw - mean)
+        value = raw - mean
+        if index < settle:
+            continue
+        if value >= threshold + hysteresis / 2:
+            now = "above"
+        elif value < threshold - hysteresis / 2:
+            now = "below"
+        else:
+            continue
+        turned = {("below", "above"): "rising", ("above", "below"): "falling"}.get((side, now))
+        if turned and edge in (turned, "both"):
+            crossings.append((index, turned, value))
+        side = now
+    return crossings
+
+
+def found(values: list[float], change: Change, block: int) -> list[tuple[int, str, float]]:
+    crossings = []
+    for first in range(0, len(values), block):
+        for one in change.run(np.array(values[first : first + block], np.float32)):
+            crossings.append((first + one.index, one.edge, one.value))
+    return crossings
+
+
+# Values and levels on a coarse grid, so that values often lie exactly on a level.
+GRID = st.integers(-40, 40).map(lambda n: n / 4)
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    values=st.lists(GRID, max_size=200),
+    threshold=GRID,
+    hysteresis=st.integers(0, 20).map(lambda n: n / 2),
+    edge=st.sampled_from(sorted(EDGES)),
+    corner_hz=st.sampled_from([0.0, 0.0, 1.0, 20.0, 60.0]),
+    offset=st.sampled_from([0.0, 60_000.0]),
+    block=st.integers(1, 50),
+)
+def test_crossings_are_exactly_those_of_the_reference(
+    values: list[float],
+    threshold: float,
+    hysteresis: float,
+    edge: str,
+    corner_hz: float,
+    offset: float,
+    block: int,
+) -> None:
+    shifted = [value + (offset if corner_hz else 0) for value in values]
+    change = Change(threshold, hysteresis=hysteresis, edge=edge, dc_removal_hz=corner_hz, rate_sps=RATE)
+    assert found(shifted, change, block) == reference(shifted, threshold, hysteresis, edge, corner_hz)
+
+
+def test_a_random_walk_of_a_million_samples_has_no_duplicate() -> None:
+    rng = np.random.default_rng(1)
+    walk = np.cumsum(rng.normal(size=1_000_000)).astype(np.float32) + rng.normal(size=1_000_000).astype(np.float32)
+    walk -= np.float32(np.median(walk))
+    change = Change(0.0, hysteresis=2.0, edge="both", rate_sps=RATE)
+    crossings = [one for block in np.array_split(walk, 977) for one in change.run(block)]
+    assert len(crossings) > 100
+    assert all(first.rising != then.rising for first, then in pairwise(crossings))
+    assert all(one.value >= 1 if one.rising else one.value < -1 for one in crossings)
+    plain = [float(value) for value in walk[:100_000]]
+    again = Change(0.0, hysteresis=2.0, edge="both", rate_sps=RATE)
+    assert found(plain, again, 400) == reference(plain, 0.0, 2.0, "both", 0.0)
+
+
+def test_after_a_gap_nothing_is_told_until_a_side_is_known() -> None:
+    change = Change(0.0, rate_sps=RATE)
+    assert change.run(np.array([-1, -1], np.float32)) == []
+    change.settle()
+    assert change.run(np.array([5, 5], np.float32)) == []
+    assert [one.index for one in change.run(np.array([-1, 5], np.float32))] == [1]
+
+
+def test_an_offset_of_60_mv_gives_no_crossing() -> None:
+    time_s = np.arange(5000) / RATE
+    signal = (60_000 + 20 * np.sin(2 * np.pi * 10 * time_s)).astype(np.float32)
+    change = Change(50.0, hysteresis=10.0, edge="both", dc_removal_hz=0.5, rate_sps=RATE)
+    assert change.run(signal) == []
+    blink = signal + np.where((time_s > 10) & (time_s < 10.2), np.float32(150), np.float32(0))
+    again = Change(50.0, hysteresis=10.0, edge="rising", dc_removal_hz=0.5, rate_sps=RATE)
+    assert [one.index for one in again.run(blink.astype(np.float32))] == [2501]
+
+
+def test_rows_of_any_stride_are_taken() -> None:
+    values = np.zeros((10, 4), np.float32)
+    values[5:, 2] = 9
+    assert [one.index for one in Change(5.0, rate_sps=RATE).run(values[:, 2])] == [5]
+
+
+def test_without_a_corner_nothing_is_removed() -> None:
+    assert change_config(1.0, 0.0, "rising", 0.0, RATE)["dc_share"] == 0.0
+    assert change_config(1.0, 0.0, "rising", 0.5, RATE)["settle"] == 81
