@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Iterable, Sequence
 
@@ -80,7 +81,7 @@ def test_only_words_that_were_sent_appear_even_where_edges_overtake_each_other(
     found += [assembler.edge(edge.line, edge.rising, edge.time_ns) for edge in order.take(2**62)]
     found.append(assembler.advance(2**62))
     values = [before, *(value for _, value, _ in sent)]
-    distinct = [value for last, value in zip(values, values[1:], strict=False) if value != last]
+    distinct = [value for last, value in itertools.pairwise(values) if value != last]
     assert [word.value for word in found if word is not None] == distinct
     assert order.n_lost == order.n_late == 0
 
