@@ -7,11 +7,12 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["BEGIN_S", "Liveness", "Traceback"]
+__all__ = ["BEGIN_S", "SLOW", "Liveness", "Traceback"]
 
 BEGIN_S = 60.0
 """What loading, start and stop may take at least: a plugin may have to read a large model."""
 SLOW = ("start", "stop")
+"""Methods that may."""
 
 
 class Liveness:

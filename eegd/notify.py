@@ -60,6 +60,10 @@ class Notifier:
     def alive(self) -> None:
         self._send("WATCHDOG=1")
 
+    def patience(self, seconds: float) -> None:
+        """From now on the watchdog waits so long for a sign of life."""
+        self._send(f"WATCHDOG_USEC={round(seconds * 1e6)}")
+
     def reloading(self) -> None:
         self._send(f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
 

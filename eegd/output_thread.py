@@ -16,6 +16,7 @@ from typing import TypeVar
 import zmq
 
 from eegd.attach import AttachServer
+from eegd.notify import Notifier
 from eegd.output import Output
 from eegd.reader import Reader
 
@@ -137,6 +138,18 @@ class OutputThread:
 
         self._report = write
         self.call(report)
+
+    def feed_watchdog(self, interval_s: float, answers: Callable[[], bool]) -> None:
+        """Gives the service manager a sign of life, at once and twice a second, while the main thread answers."""
+        notifier = Notifier()
+
+        def feed() -> None:
+            self._loop.call_later(REPORT_S, feed)
+            if answers():
+                notifier.alive()
+
+        self.call(lambda: notifier.patience(interval_s))
+        self.call(feed)
 
     def report_now(self) -> None:
         """Once more, since something has changed that must be known even when this process says nothing any more."""

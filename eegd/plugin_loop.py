@@ -27,6 +27,7 @@ from eegd.errors import (
 )
 from eegd.frame import Frame, StreamInfo
 from eegd.inlet import AttachRequest, describe_stream
+from eegd.liveness import BEGIN_S, SLOW
 from eegd.memory import headroom, memory_limit_mb
 from eegd.output import Output
 from eegd.output_thread import REPORT_S, OutputThread
@@ -111,6 +112,12 @@ class PluginLoop:
             "events": self._events.sender.facts(),
             "busy": busy,
         }
+
+    def answers(self) -> bool:
+        """No call goes on since the last look; start and stop may last. For the watchdog of a service manager, when
+        facts() is not asked for; called on the control thread."""
+        call, seconds = self._activity.look()
+        return seconds <= (BEGIN_S if call is not None and call.method in SLOW else 0.0)
 
     # ---- input ----
 

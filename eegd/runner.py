@@ -19,13 +19,17 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from eegd.errors import EegdError, LeasesExhausted, NeedsUnmet, ParamError, PluginError
+from eegd.config import load_config
+from eegd.errors import ConfigError, EegdError, LeasesExhausted, NeedsUnmet, ParamError, PluginError
 from eegd.journal import log_to_journal
 from eegd.libzmq import load_libzmq
+from eegd.liveness import BEGIN_S
 from eegd.memory import headroom, limit_memory, memory_limit_mb, stand_back
+from eegd.notify import Notifier, watchdog_interval_s
 from eegd.output_thread import OutputThread
 from eegd.params import assign_params, check_params, parse_words
 from eegd.plugin import Plugin, load_plugin
+from eegd.plugin_command import plugin_command
 from eegd.plugin_loop import PluginLoop
 from eegd.runtime_dir import find_dir, stream_socket
 from eegd.stream import MissedFrames
@@ -83,13 +87,16 @@ def _report_fd() -> Iterator[int]:
         os.close(fd)
 
 
-def _parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="eegd plugin", description="Runs one plugin in this process, on the streams of a running daemon."
     )
     parser.add_argument("name", help="the plugin; its stream has the same name")
     parser.add_argument(
         "params", nargs="*", metavar="name=value", help="parameters, some without name where the plugin says so"
+    )
+    parser.add_argument(
+        "--config", metavar="FILE", help="what [plugins] there says of it; what is given here counts more"
     )
     parser.add_argument("--runtime-dir", metavar="D", help="the daemon's runtime directory")
     parser.add_argument("--input", metavar="STREAM", help="the stream to read, instead of the plugin's own choice")
@@ -104,7 +111,17 @@ def _parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         action="store_true",
         help="report on standard output, and end with standard input",
     )
-    return parser.parse_intermixed_args(argv)
+    return parser
+
+
+def _arguments_of(argv: Sequence[str]) -> argparse.Namespace:
+    """With those that the configuration names, if there is one. Raises ConfigError."""
+    parser = _parser()
+    arguments = parser.parse_intermixed_args(argv)
+    if arguments.config is None:
+        return arguments
+    configured = plugin_command(load_config(arguments.config).plugins, arguments.name)[1:]
+    return parser.parse_intermixed_args([*configured, *argv])
 
 
 def _params_of(arguments: argparse.Namespace) -> dict[str, object]:
@@ -140,6 +157,8 @@ def run_plugin(plugin: Plugin, directory: Path, input_stream: str, *, supervised
         if report_fd is not None:
             thread.report_to(report_fd, loop.facts)
             thread.watch_supervisor(sys.stdin.fileno())
+        if (interval_s := watchdog_interval_s()) is not None:
+            thread.feed_watchdog(interval_s, loop.answers)
         reason = loop.run(on_failure="restarted" if supervised else "failed")
         counts = loop.counts
         counts.state = ENDED
@@ -166,7 +185,12 @@ def warning_line(
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit code: 0 when the input ended or a signal came, EXIT_REFUSED, EXIT_FAILED."""
-    arguments = _parse_arguments(argv)
+    argv = sys.argv[1:] if argv is None else argv
+    try:
+        arguments = _arguments_of(argv)
+    except ConfigError as error:
+        sys.stderr.write(f"{error}\n")
+        return EXIT_REFUSED
     if not log_to_journal(f"eegd-{arguments.name}"):
         logging.basicConfig(format="%(levelname)s: %(message)s", stream=sys.stderr)
     logging.getLogger().setLevel(arguments.log_level.upper())
@@ -176,6 +200,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.umask(0o007)
     if arguments.supervised:
         stand_back()
+    if (interval_s := watchdog_interval_s()) is not None:
+        Notifier().patience(max(BEGIN_S, interval_s))
     try:
         return _run(arguments)
     except MemoryError:

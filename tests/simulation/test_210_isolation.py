@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import resource
 import signal
+import socket
+import subprocess
+import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -248,3 +254,93 @@ def test_new_limits_hold_at_once(daemon: DaemonFactory, home: Path) -> None:
     assert d.connect().ask("reload")["changed"]
     d.wait_for(lambda s: plugin_row(s, "loops")["hangs"] >= 1)
     d.stop()
+
+
+# ---- under a service manager ----
+
+
+class Manager:
+    """Plays systemd to one process: listens where it notifies."""
+
+    def __init__(self, home: Path) -> None:
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.path = str(home / "notify")
+        self.socket.bind(self.path)
+        self.socket.settimeout(20)
+
+    def hear(self) -> str:
+        return self.socket.recv(1000).decode()
+
+    def hears_nothing_for(self, seconds: float) -> bool:
+        """True once so long passed without a word; words before it are passed over."""
+        self.socket.settimeout(seconds)
+        try:
+            while self.hear():
+                pass
+        except TimeoutError:
+            return True
+        return False
+
+
+@contextlib.contextmanager
+def as_unit(home: Path, d: DaemonProcess, name: str, *words: str, watchdog_s: float = 3.0) -> Iterator[Any]:
+    """A plugin as eegd-plugin@.service runs it; yields it and its manager."""
+    manager = Manager(home)
+    command = [sys.executable, "-m", "eegd.runner", name, "--config", str(d.config_file), *words]
+    environment = {
+        **os.environ,
+        "EEGD_RUNTIME_DIR": str(d.directory),
+        "NOTIFY_SOCKET": manager.path,
+        "WATCHDOG_USEC": f"{watchdog_s * 1e6:.0f}",
+    }
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process, manager
+        finally:
+            process.kill()
+            manager.socket.close()
+
+
+def test_a_unit_has_parameters_and_limit_from_the_configuration_and_words_count_more(
+    daemon: DaemonFactory, home: Path
+) -> None:
+    text = "[plugins.template]\ngain = 3.0\nmemory_mb = 900\n"
+    d = daemon({"sim.clock": "real"}, text=text)
+    client = d.connect()
+    for words, gain in (((), 3.0), (("gain=4",), 4.0)):
+        with as_unit(home, d, "template", *words) as (process, _):
+            stream = open_when_there(client, "template")
+            assert stream.info.description["params"] == {"gain": gain}
+            assert resource.prlimit(process.pid, resource.RLIMIT_DATA)[0] == 900_000_000
+            stream.close()
+        (home / "notify").unlink()
+        for path in d.directory.glob("template.*"):
+            path.unlink()
+    d.stop()
+
+
+def test_a_unit_feeds_the_watchdog_while_it_answers_and_no_longer(daemon: DaemonFactory, home: Path) -> None:
+    pytest.importorskip("systemd.daemon")
+    d = daemon(with_plugins(home, "good", "loops", **{"plugins.run": ()}))
+    client = d.connect()
+    with as_unit(home, d, "good") as (process, manager):
+        assert manager.hear() == "WATCHDOG_USEC=60000000"  # while it is loaded
+        assert manager.hear() == "WATCHDOG_USEC=3000000"
+        open_when_there(client, "good").take()
+        assert [manager.hear() for _ in range(6)] == ["WATCHDOG=1"] * 6
+        process.send_signal(signal.SIGSTOP)
+        assert manager.hears_nothing_for(1.5)
+    (home / "notify").unlink()
+    with as_unit(home, d, "loops") as (process, manager):
+        d.wait_for(lambda s: any(row["name"] == "loops" for row in s["stream"]["readers"]))
+        assert manager.hears_nothing_for(1.5)
+        process.send_signal(signal.SIGABRT)
+        assert "in process" in process.stderr.read()
+    d.stop()
+
+
+def test_a_configuration_that_is_none_is_refused(home: Path) -> None:
+    command = [sys.executable, "-m", "eegd.runner", "template", "--config", str(home / "none.toml")]
+    refused = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+    assert refused.returncode == 2
+    assert "none.toml" in refused.stderr

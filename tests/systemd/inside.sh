@@ -97,6 +97,36 @@ check "a plugin unit runs beside the daemon" plugin_runs
 check "it stops with the daemon" stops_together
 check "it starts with the daemon" starts_together
 
+mkdir -p /run/systemd/system/eegd-plugin@.service.d
+printf '[Service]\nWatchdogSec=2\n' >/run/systemd/system/eegd-plugin@.service.d/quick.conf
+printf '\n[plugins.bandpower]\nstep = 0.5\nmemory_mb = 900\n' >>/etc/eegd/eegd.toml
+systemctl daemon-reload
+ctl restart $plugin
+configured() {
+    until_true has_stream || return
+    grep 'Max data size' "/proc/$(property MainPID $plugin)/limits" | grep 900000000 || return
+    /usr/lib/eegd/bin/python -c 'import eegd; p = eegd.connect().describe("bandpower").description["params"]; print(p); assert p["step"] == 0.5'
+}
+plugin_runs_anew() { [ "$(property NRestarts $plugin)" -gt "$1" ] && systemctl is-active $plugin && [ "$(property MainPID $plugin)" != "$2" ]; }
+plugin_hangs() {
+    local before pid
+    before=$(property NRestarts $plugin) pid=$(property MainPID $plugin)
+    kill -STOP "$pid" && until_true plugin_runs_anew "$before" "$pid" && said 'Watchdog timeout' $plugin
+}
+plugin_alive() {
+    local before
+    before=$(property NRestarts $plugin)
+    sleep 6
+    [ "$(property NRestarts $plugin)" = "$before" ] && echo "6 s under WatchdogSec=2"
+}
+check "a plugin unit has its parameters and its limit from eegd.toml" configured
+check "a plugin that works is left alone" plugin_alive
+check "one that hangs is ended by the watchdog and restarted" plugin_hangs
+sed -i '/^\[plugins.bandpower\]$/,$d' /etc/eegd/eegd.toml
+rm -r /run/systemd/system/eegd-plugin@.service.d
+systemctl daemon-reload
+ctl restart $plugin
+
 # ---- watchdog and crash ----
 
 mkdir -p /run/systemd/system/eegd.service.d
