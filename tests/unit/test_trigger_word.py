@@ -93,7 +93,8 @@ def test_a_code_that_is_only_half_changed_is_never_seen() -> None:
     assert assembler.edge(1, True, 100_999) is None
     assert assembler.due_ns == 200_999
     assert assembler.advance(200_999) == Word(3, 1_000, 99_999)
-    assert (assembler.due_ns, assembler.advance(10**9)) == (None, None)
+    assert not assembler.due_ns
+    assert assembler.advance(10**9) is None
 
 
 def test_a_pulse_that_is_over_before_it_settled_is_no_word() -> None:
