@@ -255,21 +255,31 @@ def _read_plugins(tree: object, problems: Problems) -> PluginsConfig:
     for name, count in Counter(values.get("run", ())).items():
         if count > 1:
             problems.add("plugins", "run", f"{name} is named {count} times")
-    for name, params in tables.items():
+    for name, table in tables.items():
         if not re.fullmatch(PLUGIN, name):
             problems.add("plugins", name, f"no plugin's name: {PLUGIN_SAYS}")
+        params = tables[name] = _flat(table) if "chain" in table else table
         for param, value in params.items():
             if param in OWN_LIMITS:
                 try:
                     check_value(keys[param], value)
                 except ValueError as error:
                     problems.add(f"plugins.{name}", param, str(error), value)
-            elif not re.fullmatch(PARAM, param):
+            elif not re.fullmatch(rf"{PARAM}(\.{PARAM})?" if "chain" in params else PARAM, param):
                 problems.add(f"plugins.{name}", param, "no parameter's name: letters, digits, _ and -", value)
             elif not is_plain_value(value):
                 text = f"a finite number, a text of at most {MAX_TEXT} characters, true, false, or a list of these"
                 problems.add(f"plugins.{name}", param, text, value)
     return PluginsConfig(**values, params=tables)
+
+
+def _flat(params: Mapping[str, object]) -> dict[str, object]:
+    """The table of a chain: parameters of its stages, in tables of their own, are called `stage.parameter`."""
+    flat = {name: value for name, value in params.items() if not isinstance(value, dict)}
+    for stage, table in params.items():
+        if isinstance(table, dict):
+            flat |= {f"{stage}.{name}": value for name, value in table.items()}
+    return flat
 
 
 def _check_replay(config: Config, problems: Problems) -> None:

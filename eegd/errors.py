@@ -9,6 +9,8 @@ __all__ = [
     "DaemonNotRunning",
     "EegdError",
     "FrameReleased",
+    "FrameShared",
+    "InPlaceNotSupported",
     "LeasesExhausted",
     "NeedsUnmet",
     "ParamError",
@@ -45,6 +47,14 @@ class PluginError(EegdError):
 
 class NeedsUnmet(PluginError):
     """A plugin whose input is not what it declares to need: another kind, rate, or number of channels."""
+
+
+class InPlaceNotSupported(PluginError):
+    """A plugin that cannot change its input in place, and was asked to."""
+
+
+class FrameShared(PluginError):
+    """A frame that other readers see too cannot be changed in place; only one inside a chain can."""
 
 
 class FrameReleased(EegdError):

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eegd._native import ffi, lib
-from eegd.errors import FrameReleased, ProtocolError
+from eegd.errors import FrameReleased, FrameShared, ProtocolError
 from eegd.packet import RECOVERING
 
 __all__ = ["FLAGS", "Frame", "StreamInfo", "flag_names"]
@@ -141,6 +141,13 @@ class Frame:
     def copy(self) -> NDArray[np.float32]:
         """A copy that holds no lease, (n_channels, n_samples) float32."""
         return self.data.copy()
+
+    def inplace(self) -> NDArray[np.float32]:
+        """The samples for changing them where they are. Only inside a chain: elsewhere it raises FrameShared."""
+        raise FrameShared(
+            f"frame {self.frame_number} of {self.info.stream!r} is shared with all readers of the stream and cannot be "
+            "changed in place; write `out`, or a copy (frame.copy())"
+        )
 
     def codes(self) -> NDArray[np.int32]:
         """The chip's own codes, (n_channels, n_samples) int32. Raises TypeError on a stream that has none."""

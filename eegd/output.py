@@ -18,7 +18,7 @@ from eegd.outlet import Outlet, slabs_in_budget
 from eegd.params import declared_params
 from eegd.plugin import Given, Outputs, Plugin, Result
 
-__all__ = ["Output", "Trail", "output_description"]
+__all__ = ["Output", "Trail", "check_outputs", "output_description"]
 
 NOT_A_PERSON = lib.EEGD_FLAG_NOT_A_PERSON
 CARRIED_FLAGS = NOT_A_PERSON | lib.EEGD_FLAG_UPSTREAM_LOSS
@@ -97,6 +97,7 @@ def output_description(plugin: Plugin, info: StreamInfo, outputs: Outputs, input
         "input_epoch": info.stream_epoch,
         "input_rate_sps": info.rate_sps,
         "axes": dict(outputs.axes),
+        **({"stages": [dict(stage) for stage in outputs.stages]} if outputs.stages else {}),
         "params": {name: getattr(plugin, name) for name in declared_params(type(plugin))},
         "doc": (type(plugin).__doc__ or "").strip(),
         "channels": channels,

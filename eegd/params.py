@@ -87,7 +87,7 @@ def resolve_channels(plugin: object, labels: Sequence[str]) -> None:
     """Turns every channel selection into the tuple of labels that it means on this input. Raises ParamError."""
     plugin.__dict__["_param_channels"] = resolved = {}
     for name, param in declared_params(type(plugin)).items():
-        if param.kind != "channels":
+        if param.kind != "channels" or "." in name:  # that of a stage in a chain, which has another input
             continue
         value = getattr(plugin, name)
         unknown = [label for label in value if label not in labels] if value != ALL_CHANNELS else []

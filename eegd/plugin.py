@@ -19,7 +19,7 @@ from typing import ClassVar, SupportsFloat, SupportsIndex, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from eegd.errors import PluginError
+from eegd.errors import InPlaceNotSupported, PluginError
 from eegd.frame import Frame, StreamInfo
 from eegd.needs import Needs
 from eegd.params import REQUIRED, Param, declared_params, resolve_channels
@@ -67,6 +67,8 @@ class Outputs:
     """What the labels run over, such as {"frequency": {"unit": "Hz", "alpha": [8, 13]}}; plain JSON types."""
     columns: tuple[Mapping[str, object], ...] = ()
     """More about each label, such as {"channel": "Oz", "band": "alpha"}; plain JSON types."""
+    stages: tuple[Mapping[str, object], ...] = ()
+    """Of a chain: what each plugin in it is and adds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +167,15 @@ class Plugin:
         or one Result or several, which also say what range of input they cover (else: what came in since the last).
         """
         raise NotImplementedError(f"{type(self).__name__}.process")
+
+    def process_inplace(self, data: NDArray[np.float32], frame: Frame) -> None:
+        """The in-place form of `process`, for kind `filtered` with as many labels as channels. In a chain, a stage that
+        is not the first is called so where it has this form, which spares a buffer and a copy.
+
+        `data`, (n_channels, n_samples) float32, belongs to the chain alone: it holds what the stage before gave, and
+        what you leave in it goes on. `frame` describes it, and frame.data is a read-only view of the same memory.
+        """
+        raise InPlaceNotSupported(f"plugin {self.name!r} has no in-place form: it does not define process_inplace")
 
     def post(
         self,

@@ -10,7 +10,7 @@ __all__ = ["OWN_LIMITS", "PluginSettings", "input_of", "limit_of", "plugin_comma
 
 OWN_LIMITS = ("hang_s", "memory_mb")
 """Keys of [plugins] that a plugin's own table may have too, for itself."""
-NO_PARAMS = ("input", *OWN_LIMITS)
+NO_PARAMS = ("input", "chain", *OWN_LIMITS)
 
 
 class PluginSettings(Protocol):
@@ -41,9 +41,12 @@ def limit_of(settings: PluginSettings, name: str, key: str) -> float:
 
 def plugin_command(settings: PluginSettings, name: str) -> tuple[str, ...]:
     """Its name and parameters, where to look for it, and what it reads: the same in whatever process it runs."""
-    params = {key: value for key, value in settings.params.get(name, {}).items() if key not in NO_PARAMS}
+    table = settings.params.get(name, {})
+    params = {key: value for key, value in table.items() if key not in NO_PARAMS}
     words = [name, "--params", json.dumps(params)]
     words += ["--memory-mb", f"{limit_of(settings, name, 'memory_mb'):g}"]
+    if (chain := table.get("chain")) is not None:
+        words += ["--chain", ",".join(map(str, chain)) if isinstance(chain, list) else str(chain)]
     for path in settings.dirs:
         words += ["--plugin-dir", path]
     input_stream = input_of(settings, name)

@@ -19,8 +19,9 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from eegd.chain import make_chain, stages_in
 from eegd.config import load_config
-from eegd.errors import ConfigError, EegdError, LeasesExhausted, NeedsUnmet, ParamError, PluginError
+from eegd.errors import ConfigError, EegdError, FrameShared, LeasesExhausted, NeedsUnmet, ParamError, PluginError
 from eegd.journal import log_to_journal
 from eegd.libzmq import load_libzmq
 from eegd.liveness import BEGIN_S
@@ -43,6 +44,7 @@ ENDED = "ended"
 EXIT_FAILED = 1
 EXIT_REFUSED = 2
 """Asked for something that cannot be: starting again would not help."""
+REFUSALS = (ParamError, NeedsUnmet, FrameShared)
 
 
 @contextlib.contextmanager
@@ -103,6 +105,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--plugin-dir", action="append", default=[], metavar="D", help="where else to look for plugins; repeatable"
     )
+    parser.add_argument(
+        "--chain",
+        default="",
+        metavar="P,P…",
+        help="run these plugins one after the other in this process, as NAME; a stage is a plugin, or stage=plugin",
+    )
     parser.add_argument("--params", dest="json", default="{}", metavar="JSON", help="parameters as a JSON object")
     parser.add_argument("--memory-mb", type=float, default=0.0, metavar="N", help="limit of its own memory; 0: none")
     parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
@@ -134,9 +142,16 @@ def _params_of(arguments: argparse.Namespace) -> dict[str, object]:
     return values
 
 
-def make_plugin(name: str, dirs: Sequence[str], values: Mapping[str, object], words: Sequence[str] = ()) -> Plugin:
-    """An instance with checked parameters; those given as words count more. Raises PluginError, ParamError."""
-    plugin_class = load_plugin(name, dirs)
+def make_plugin(
+    name: str,
+    dirs: Sequence[str],
+    values: Mapping[str, object],
+    words: Sequence[str] = (),
+    chain: Sequence[str] = (),
+) -> Plugin:
+    """An instance with checked parameters; those given as words count more. chain: the stages, where it is one.
+    Raises PluginError, ParamError."""
+    plugin_class = make_chain(name, chain, dirs) if chain else load_plugin(name, dirs)
     checked = check_params(plugin_class, {**values, **parse_words(plugin_class, words, partial=True)})
     try:
         plugin = plugin_class()
@@ -219,7 +234,9 @@ def _run(arguments: argparse.Namespace) -> int:
         except (OSError, ValueError) as error:
             log.warning("memory_mb = %g cannot be set: %s", arguments.memory_mb, error)
         directory = Path(arguments.runtime_dir) if arguments.runtime_dir else find_dir()
-        plugin = make_plugin(arguments.name, arguments.plugin_dir, _params_of(arguments), arguments.params)
+        plugin = make_plugin(
+            arguments.name, arguments.plugin_dir, _params_of(arguments), arguments.params, stages_in(arguments.chain)
+        )
         input_stream = arguments.input or plugin.input
         stream_socket(input_stream)
         if input_stream == plugin.name:
@@ -236,7 +253,7 @@ def _run(arguments: argparse.Namespace) -> int:
         return EXIT_FAILED
     except EegdError as error:
         log.error("%s", error)
-        return EXIT_REFUSED if isinstance(error, (ParamError, NeedsUnmet)) else EXIT_FAILED
+        return EXIT_REFUSED if isinstance(error, REFUSALS) else EXIT_FAILED
     return 0
 
 

@@ -82,6 +82,14 @@ class Fussy(Plugin):
     def start(self, info):
         print("started all the same")
 """
+LATE = """
+from eegd.plugin import Outputs, Plugin
+class Late(Plugin):
+    def outputs(self, info):
+        return Outputs(labels=info.labels, units=info.units, rate_sps=info.rate_sps, delay_s=0.008)
+    def process(self, frame, out):
+        out[:] = frame.data
+"""
 TALKS = """
 import sys
 from eegd.plugin import Plugin
@@ -181,7 +189,7 @@ def replayed(
     """Replays a recording to `raw` and the streams named, all lossless, to the end. The daemon must end by itself."""
     path, _ = recording_of(home, n_samples)
     overrides = {"replay.file": str(path), "plugins.run": streams, **more.pop("overrides", {})}
-    process = daemon(overrides, wait_readers=len(streams) + 1, text=text, **more)
+    process = daemon(overrides, wait_readers=more.pop("n_readers", len(streams) + 1), text=text, **more)
     client = process.connect()
     opened = [open_when_there(client, name, policy="lossless") for name in streams]
     opened.insert(0, client.open("raw", policy="lossless", timeout=WAIT_S))
@@ -257,6 +265,56 @@ def test_samples_lost_at_the_chip_are_told_by_every_stream_below(daemon: DaemonF
     (after,) = [frame for frame in power if "upstream loss" in frame.flags]
     assert after.source[1:] == (gap.index, 500, 3)
     assert after.lost_before == round((gap.index + 500 - (power[after.number - 1].source[1] + 500)) / 50) - 1
+
+
+def test_what_is_true_of_the_input_is_true_after_a_chain_and_a_graph_of_three_processes(
+    daemon: DaemonFactory, home: Path
+) -> None:
+    text = """
+        [plugins.template]
+        gain = 2.0
+        [plugins.clean]
+        chain = ["late", "half=template", "more=late"]
+        input = "template"
+        [plugins.clean.half]
+        gain = 0.5
+        [plugins.bandpower]
+        input = "clean"
+        length = 1.0
+    """
+    faults = [{"kind": "FRAME_00", "at": 1000, "count": 3}]
+    overrides = {"plugins.dirs": (folder_with(home, late=LATE),)}
+    names = ("template", "clean", "bandpower")
+    _, (raw, twice, clean, power), (_, a, b, c) = replayed(
+        daemon, home, names, text=text, faults=faults, overrides=overrides, n_readers=2
+    )
+    assert [stream.info.delay_ns for stream in (a, b, c)] == [6_000_000, 22_000_000, 22_000_000 + 498_000_000]
+    assert b.info.description["stages"][1] == {
+        **{"stage": "half", "plugin": "template", "kind": "filtered", "delay_ns": 0, "in_place": False},
+    }
+    assert c.info.description["axes"]["frequency"]["bands"]["alpha"] == [8, 13]
+    assert (c.info.units[0], c.info.description["window_ns"]) == ("µV²", 1_000_000_000)
+    assert {stream.info.description["raw_stream"] for stream in (a, b, c)} == {"raw"}
+    for before, after in ((raw, twice), (twice, clean)):
+        by_number = {frame.number: frame for frame in before}
+        for frame in after:
+            origin = by_number[frame.source[0]]
+            assert frame.source[1:3] == (origin.index, origin.n_samples)
+            assert (frame.time_ns, frame.n_samples) == (origin.time_ns, origin.n_samples)
+        (told,) = [frame for frame in after if frame.lost_before]
+        assert (told.lost_before, told.source[3]) == (3, 3)
+        assert "upstream loss" in told.flags
+    for first, last in zip(raw, clean, strict=True):
+        np.testing.assert_array_equal(last.data, first.data)
+    by_number = {frame.number: frame for frame in clean}
+    (told,) = [frame for frame in power if "upstream loss" in frame.flags]
+    assert told.source[3] == 3
+    for frame in power:
+        last = by_number[frame.source[0]]
+        assert frame.source[1] + frame.source[2] == last.index + last.n_samples
+        assert frame.source[2] == 250
+        assert frame.time_ns == last.time_ns
+        assert "replay" in frame.flags
 
 
 def test_frames_on_which_a_plugin_raises_are_skipped_counted_and_told(daemon: DaemonFactory, home: Path) -> None:
@@ -444,6 +502,19 @@ def by_hand(directory: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
             yield process
         finally:
             process.kill()
+
+
+def test_a_chain_is_run_by_hand_with_words_for_its_stages(daemon: DaemonFactory) -> None:
+    process = daemon({"sim.clock": "real"})
+    client = process.connect()
+    words = ("clean", "--chain", "template,more=template", "more.gain=3", "template.gain:2")
+    with by_hand(process.directory, *words) as plugin:
+        stream = open_when_there(client, "clean")
+        stream.take()
+        assert stream.info.description["params"] == {"template.gain": 2.0, "more.gain": 3.0}
+        plugin.send_signal(signal.SIGTERM)
+        assert plugin.wait(WAIT_S) == 0
+    process.stop()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

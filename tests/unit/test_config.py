@@ -114,6 +114,7 @@ REFUSED = {
     '[[chip_marker]]\nname = "b"\npins = ["GPIO1", "GPIO2"]\nedge = "rising"': '[chip_marker b] edge = "rising": '
     'several pins make a word, which has no edge: edge = "both"',
     "[plugins.a]\nx = nan": f"[plugins.a] x = nan: {PLAIN_SAYS}",
+    '[plugins.a]\nchain = ["b"]\n[plugins.a.b]\nx = {y = 1}': f"[plugins.a] b.x = {{…}}: {PLAIN_SAYS}",
     "[plugins.a]\nx = {y = 1}": f"[plugins.a] x = {{…}}: {PLAIN_SAYS}",
 }
 
@@ -518,3 +519,11 @@ def test_any_command_raises_nothing_but_config_error(name: str, word: str, label
         taken(with_board(DEFAULT, {name: word}))
     with contextlib.suppress(ConfigError):
         taken(with_channel(DEFAULT, label, {name: word}))
+
+
+def test_the_tables_of_a_chains_stages_become_parameters_named_after_them() -> None:
+    config = parse('[plugins.clean]\nchain = ["reference", "filter"]\ninput = "raw"\n[plugins.clean.filter]\nlow = 1\n')
+    assert config.plugins.params["clean"] == {"chain": ["reference", "filter"], "input": "raw", "filter.low": 1}
+    assert parse(effective_toml(config)).plugins == config.plugins
+    changed = parse_config(effective_toml(config), "eegd.toml", {"plugins.clean.filter.low": 2})
+    assert changed.plugins.params["clean"]["filter.low"] == 2
