@@ -54,11 +54,20 @@ class Chain(Plugin):
 
     def start(self, info: StreamInfo) -> None:
         self._infos, self._outputs = [], []
-        for place, stage in enumerate(self.stages.values()):
-            if place:
-                stage.accept(info)
-            self._infos.append(info)
-            self._ask(stage, "start", info)
+        self._start_from(-1)
+
+    def _start_from(self, place: int) -> None:
+        """Starts every stage behind this place. What is before it goes on; the one at it may give something else."""
+        self._infos, self._outputs = self._infos[: place + 1], self._outputs[: max(place, 0)]
+        info = self._infos[place] if self._infos else self.info
+        for number, stage in enumerate(self.stages.values()):
+            if number < place:
+                continue
+            if number > place:
+                if number:
+                    stage.accept(info)
+                self._infos.append(info)
+                self._ask(stage, "start", info)
             outputs: Outputs = self._ask(stage, "outputs", info)
             check_outputs(stage, info, outputs)
             self._outputs.append(outputs)
@@ -123,11 +132,33 @@ class Chain(Plugin):
         )
 
     def changed(self, names: tuple[str, ...]) -> None:
-        for name, stage, info in zip(self.stages, self.stages.values(), self._infos, strict=True):
-            changed = assign_params(stage, self._values_of(name))
-            if changed:
+        """All stages take their new values, or all have the old ones and the first refusal is raised."""
+        before = [dict(stage.__dict__.get("_param_values", {})) for stage in self.stages.values()]
+        told: list[tuple[Plugin, tuple[str, ...]]] = []
+        try:
+            asked = []
+            for name, stage, info in zip(self.stages, self.stages.values(), self._infos, strict=True):
+                asked.append((stage, assign_params(stage, self._values_of(name))))
                 resolve_channels(stage, info.labels)
+            for stage, changed in asked:
+                if changed:
+                    stage.changed(changed)
+                    told.append((stage, changed))
+        except Exception:
+            for stage, values, info in zip(self.stages.values(), before, self._infos, strict=True):
+                stage.__dict__["_param_values"] = values
+                resolve_channels(stage, info.labels)
+            for stage, changed in told:
                 stage.changed(changed)
+            raise
+        self._follow_outputs()
+
+    def _follow_outputs(self) -> None:
+        """After a change: where a stage now gives something else, those behind it start anew."""
+        for place, stage in enumerate(self.stages.values()):
+            if self._ask(stage, "outputs", self._infos[place]) != self._outputs[place]:
+                self._start_from(place)
+                return
 
     def stop(self) -> None:
         errors = []

@@ -279,6 +279,36 @@ def test_a_change_reaches_its_stage_alone(folder: Path) -> None:
     assert not hasattr(chain.stages["counts"], "names")
 
 
+def test_a_change_that_one_stage_refuses_leaves_all_with_their_old_values(folder: Path) -> None:
+    chain = started(folder, "plus", "a=times", "first", "b=plus")
+    names = assign_params(chain, {"plus.by": 5.0, "b.where": ("Oz",)})
+    with pytest.raises(ParamError, match=r"clean.b: where: no channel Oz; the input has Fz$"):
+        chain.changed(names)
+    assert [chain.stages[name].by for name in ("plus", "b")] == [1.0, 1.0]  # type: ignore[attr-defined]
+    assert chain.stages["b"].where == ("Fz",)  # type: ignore[attr-defined]
+    np.testing.assert_array_equal(run(chain), (frame_of().data[:1] + 1) * 2 + 1)
+
+
+def test_stages_behind_one_that_gives_other_channels_after_a_change_start_anew(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "some.py").write_text(
+        "from eegd.plugin import Outputs, Param, Plugin\n"
+        "class Some(Plugin):\n"
+        "    n = Param(2)\n"
+        "    def outputs(self, info):\n"
+        "        return Outputs(labels=info.labels[:self.n], rate_sps=info.rate_sps, delay_s=self.n / 1000)\n"
+        "    def process(self, frame, out):\n"
+        "        out[:] = frame.data[:self.n]\n"
+    )
+    chain = make_chain("clean", ["a=times", "some", "b=times"], [folder, tmp_path])()
+    chain.accept(info_of())
+    chain.start(chain.info)
+    chain.changed(assign_params(chain, {"some.n": 1}))
+    outputs = chain.outputs(chain.info)
+    assert (outputs.labels, outputs.delay_s) == (("Fz",), 0.001)
+    assert [stage.info.labels for stage in chain.stages.values()] == [LABELS, LABELS, ("Fz",)]
+    np.testing.assert_array_equal(run(chain), frame_of().data[:1] * 4)
+
+
 def test_channels_of_a_stage_are_those_of_its_own_input(folder: Path) -> None:
     with pytest.raises(ParamError, match=r"clean.plus: where: no channel Oz; the input has Fz$"):
         started(folder, "first", "plus", **{"plus.where": "Oz"})
