@@ -71,6 +71,10 @@ test: setup test-native ## C unit tests, then all Python tests; PYTEST_ARGS="-k 
 test-soak: setup build/alloc_counter.so ## the long runs: a minute at full rate, readers stopped for 20 s, 1000 attachments
 	$(BIN)/python -m pytest tests/soak -s $(PYTEST_ARGS)
 
+.PHONY: bench-plugins
+bench-plugins: setup ## three heavy plugins on two cores, each in its process, against all in one: the speed-up
+	$(BIN)/python -m tests.bench.plugins
+
 .PHONY: test-faults
 test-faults: setup ## every fault of the emulated board: how it is counted, what is lost, how long it lasts
 	$(BIN)/python -m tests.faults.table

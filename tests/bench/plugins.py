@@ -1,0 +1,131 @@
+"""Three heavy plugins, each in a process of its own, against the same three in one process: `make bench-plugins`.
+
+Each stage reads the one before it, and virtual time waits for all of them, so that both layouts work on every frame as
+fast as they can, and must give the same values. Both run on the same two cores, in turn.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from eegd.config import parse_config
+from tests.simulation.conftest import DaemonProcess
+from tests.simulation.test_200_plugins import folder_with, open_when_there
+
+STAGES = ("first", "second", "third")
+STAGE = """
+import numpy as np
+from eegd.plugin import Param, Plugin
+
+BLOCK = np.random.default_rng(1).normal(size=(8, 1024))
+
+def stage(x, rounds):
+    for _ in range(rounds):
+        np.fft.rfft(BLOCK)
+    return x + 1
+
+class {name}(Plugin):
+    rounds = Param(1, min=1, doc="Work per frame: transforms of 8 x 1024 samples")
+    def process(self, frame, out):
+        out[:] = frame.data
+        for _ in range({times}):
+            out[:] = stage(out, self.rounds)
+"""
+AT_MOST_CORES = 2
+WARM_UP = 20
+"""Frames that are not counted: caches, clocks and credits settle."""
+
+
+def rounds_for(work_ms: float) -> int:
+    """Transforms that take so long on this computer."""
+    block = np.random.default_rng(1).normal(size=(8, 1024))
+    took_s = []
+    for _ in range(50):
+        began = time.perf_counter()
+        np.fft.rfft(block)
+        took_s.append(time.perf_counter() - began)
+    return max(1, round(work_ms / 1000 / statistics.median(took_s)))
+
+
+def run_once(names: tuple[str, ...], rounds: int, n_frames: int) -> tuple[float, float]:
+    """Frames per second at the end of these plugins, each reading the one before, and the sum of all values."""
+    home = Path(tempfile.mkdtemp(prefix="eegd-", dir="/tmp"))
+    files = {name: STAGE.format(name=name.capitalize(), times=1) for name in STAGES}
+    files["all"] = STAGE.format(name="All", times=len(STAGES))
+    text = "".join(
+        f'[plugins.{name}]\nrounds = {rounds}\ninput = "{before}"\n'
+        for before, name in zip(("raw", *names), names, strict=False)
+    )
+    overrides = {
+        "sim.clock": "virtual",
+        "sim.source": "sine",
+        "stream.frame_samples": 25,
+        "plugins.run": names,
+        "plugins.dirs": (folder_with(home, **files),),
+    }
+    daemon = DaemonProcess(parse_config(text, "bench", overrides), home, wait_readers=2)
+    try:
+        client = daemon.connect()
+        total = 0.0
+        with open_when_there(client, names[-1], policy="lossless", depth=8) as stream:
+            with client.open("raw", policy="latest"):  # the second reader, so that the first frame is seen by all
+                for _ in range(WARM_UP):
+                    total += float(stream.take(30).data.sum(dtype=np.float64))
+                began = time.monotonic()
+                for _ in range(n_frames):
+                    total += float(stream.take(30).data.sum(dtype=np.float64))
+                took_s = time.monotonic() - began
+            assert stream.missed == 0
+        daemon.stop()
+        return n_frames / took_s, total
+    finally:
+        daemon.clean_up()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    names = {line.partition(":")[0].strip(): line.partition(":")[2].strip() for line in lines}
+    return names.get("model name") or names.get("Model") or platform.machine()
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--frames", type=int, default=300)
+    parser.add_argument("--work-ms", type=float, default=5.0, help="per frame and stage")
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args(argv)
+    cores = sorted(os.sched_getaffinity(0))[:AT_MOST_CORES]
+    os.sched_setaffinity(0, cores)  # daemons and plugins inherit it
+    for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+        os.environ[variable] = "1"
+    work = rounds_for(arguments.work_ms)
+    load = os.getloadavg()[0]
+    print(f"{processor()}, {len(cores)} of its {os.cpu_count()} cores; load before it {load:.1f}")
+    print(f"{len(STAGES)} stages, {work} transforms a frame each (about {arguments.work_ms:g} ms)")
+    print("round   three processes   one process   speed-up")
+    ratios = []
+    for n in range(arguments.rounds):
+        together, values = run_once(STAGES, work, arguments.frames)
+        alone, same = run_once(("all",), work, arguments.frames)
+        if values != same:
+            print(f"the two layouts differ: {values} and {same}", file=sys.stderr)
+            return 1
+        ratios.append(together / alone)
+        print(f"{n + 1:5d}   {together:11.1f} fps   {alone:7.1f} fps   {ratios[-1]:8.2f}", flush=True)
+    print(f"speed-up, median: {statistics.median(ratios):.2f}; {len(cores)} cores allow {min(len(cores), len(STAGES))}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
