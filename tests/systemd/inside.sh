@@ -202,7 +202,7 @@ sed -i 's/^run = .*/# run = []/' /etc/eegd/eegd.toml
 # ---- losses ----
 
 # The strict emulated chip loses what is read late.
-sed -i 's/^# chip = .*/chip = "strict"/' /etc/eegd/eegd.toml
+sed -i 's/^# chip = "patient"/chip = "strict"/' /etc/eegd/eegd.toml
 has_loss() { journalctl --quiet --no-pager --output=json --unit=eegd.service --priority=warning --grep='lost: ' EEGD_STREAM=raw | grep .; }
 loss() {
     ctl restart eegd.service && until_true status_any || return
@@ -212,7 +212,7 @@ loss() {
 }
 status_any() { property StatusText | grep -E ' samples, [0-9]+ lost'; }
 check "a loss is told with its fields" loss
-sed -i 's/^chip = .*/# chip = "patient"/' /etc/eegd/eegd.toml
+sed -i 's/^chip = "strict"/# chip = "patient"/' /etc/eegd/eegd.toml
 
 # ---- units ----
 
