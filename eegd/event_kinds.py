@@ -15,8 +15,10 @@ DAEMON_KINDS = {
     **dict.fromkeys(("stalled", "board failed", "clock relocked", "replay over", "channel state"), FAULTS),
     **dict.fromkeys(("epoch", "recovery", "reconfiguration failed", "alarm", "edges lost", "line failed"), FAULTS),
     **dict.fromkeys(("plugin died", "plugin held", "reader missed", "stopped"), FAULTS),
+    "events dropped": FAULTS,
     "trigger": MARKERS,
     **dict.fromkeys(("reader attached", "reader left", "plugin started", "plugin ended", "check"), REPORTS),
+    "stream value": REPORTS,
 }
 """Kinds that only the daemon makes, each with its place. Kinds that programs may post are not here."""
 POSTED_KINDS = {"marker": MARKERS, "detection": DETECTIONS, "stream": REPORTS}

@@ -12,6 +12,7 @@ import numpy as np
 from eegd.detect import Change
 from eegd.events import subscribed
 from tests.simulation.conftest import DaemonFactory, DaemonProcess
+from tests.simulation.scenario import wait_until
 
 DRIVEN = [
     {"kind": "GPIO", "at": 100, "count": 7, "period": 31, "value": 0b0010},
@@ -129,24 +130,38 @@ def crossings_of(samples: Samples) -> list[tuple[int, str, float]]:
     return crossings
 
 
+def test_the_plugin_detect_finds_what_a_detector_finds(daemon: DaemonFactory) -> None:
+    params = "[plugins.detect]\nthreshold = 40\nhysteresis = 10\nedge = 'both'\ndc_removal = 0.5\nchannels = ['Fp1']\n"
+    overrides = {"stream.frame_samples": 10, "plugins.run": ("detect",)}
+    lost = [{"kind": "FRAME_00", "at": 1000, "count": 2, "period": 733}]
+    process = daemon(overrides, wait_readers=2, text=CHANNELS + params, faults=lost)
+    with process.connect().open("raw", policy="lossless", timeout=20) as stream:
+        while stream.take().sample_index < 6000:
+            pass
+
+        def found(source: str) -> list[tuple[int, float]]:
+            events = process.connect().ask("recent_events")["events"]
+            mine = [event for event in events if (event["kind"], event["source"]) == ("detection", source)]
+            return [(event["sample_index"], event["value"]) for event in mine if event["sample_index"] <= 5500]
+
+        wait_until(lambda: len(found("detect")) >= len(found("raw")), "the plugin's detections")
+        assert len(found("raw")) >= 4
+        assert found("detect") == found("raw")
+
+
 def test_the_status_and_the_log_tell_what_detectors_do(daemon: DaemonFactory) -> None:
     text = PINS.replace('"GPIO2"]', '"GPIO2"]\nedge = "rising"\ndebug = true')
     process = daemon(SAMPLEWISE, wait_readers=1, text=text, faults=DRIVEN[:1])
     with reading(process, 300):
-        pass
-    button, code = process.wait_for(lambda status: status["detectors"][0]["posted"] >= 6)["detectors"]
-    assert (button["name"], button["kind"], button["pins"], button["dropped"]) == (
-        "button",
-        "chip marker",
-        ["GPIO2"],
-        0,
-    )
-    assert code["posted"] == 0
-    rings = process.status()["event_rings"]
-    assert list(rings) == ["faults", "markers", "detections", "reports"]
-    assert rings["markers"]["posted"] >= 6 and rings["markers"]["dropped"] == 0 and rings["markers"]["healthy"]
-    log = process.wait_for_log("at sample 105: not taken: only the other edge counts")
-    assert "detector button: word 1 at sample 98: taken" in log
+        button, code = process.wait_for(lambda status: status["detectors"][0]["posted"] >= 6)["detectors"]
+        assert (button["name"], button["kind"], button["pins"]) == ("button", "chip marker", ["GPIO2"])
+        assert button["dropped"] == 0
+        assert code["posted"] == 0
+        rings = process.status()["event_rings"]
+        assert list(rings) == ["faults", "markers", "detections", "reports"]
+        assert rings["markers"]["posted"] >= 6 and rings["markers"]["dropped"] == 0 and rings["markers"]["healthy"]
+        log = process.wait_for_log("at sample 105: not taken: only the other edge counts")
+        assert "detector button: word 1 at sample 98: taken" in log
 
 
 def test_a_changed_detector_works_at_once_and_no_epoch_begins(daemon: DaemonFactory) -> None:

@@ -1,0 +1,56 @@
+"""Detect: an event for each crossing of a threshold, on any stream: after a filter, after a re-reference.
+
+The same detection as `[[detector]]` in the configuration, which sees raw channels only but is told within
+microseconds; this one is told a frame later. A channel comes to be above at `threshold + hysteresis / 2` or more and
+below under `threshold - hysteresis / 2`; each crossing of the wanted edge is posted once, with the sample that is the
+first one on the new side, and the value there.
+
+What comes in goes out unchanged, so it adds no delay, and can stand in a chain. Memory: side and mean of each channel.
+After a gap it settles anew: the side that it finds is no crossing, and with `dc_removal` the mean is learned for one
+time constant, 1 / (2π × dc_removal), before anything is told.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eegd.detect import Change
+from eegd.plugin import Frame, Param, Plugin, StreamInfo
+
+
+class Detect(Plugin):
+    """An event for each crossing of a threshold."""
+
+    positional: ClassVar[tuple[str, ...]] = ("threshold", "hysteresis")
+
+    threshold = Param[float](kind="float", unit="µV", doc="What is crossed")
+    hysteresis = Param(0.0, min=0, unit="µV", doc="Width of the band about it in which nothing is told")
+    edge = Param("rising", choices=("rising", "falling", "both"), doc="Which crossings count")
+    dc_removal = Param(0.0, min=0, max=4000, unit="Hz", doc="Corner of a high-pass before; 0 for none")
+    channels = Param("all", kind="channels", doc="Where it looks")
+
+    def start(self, info: StreamInfo) -> None:
+        corner_hz = min(self.dc_removal, info.rate_sps / 4)
+        self._changes = {
+            info.index(label): Change(
+                self.threshold,
+                hysteresis=self.hysteresis,
+                edge=self.edge,
+                dc_removal_hz=corner_hz,
+                rate_sps=info.rate_sps,
+            )
+            for label in self.channels
+        }
+
+    def process(self, frame: Frame, out: NDArray[np.float32]) -> None:
+        out[:] = frame.data
+        self.process_inplace(out, frame)
+
+    def process_inplace(self, data: NDArray[np.float32], frame: Frame) -> None:
+        for row, change in self._changes.items():
+            for crossing in change.run(data[row]):
+                at = frame.sample_index + crossing.index
+                self.post(f"{self.info.labels[row]} {crossing.edge}", value=crossing.value, sample_index=at)

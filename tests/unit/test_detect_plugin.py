@@ -1,0 +1,96 @@
+"""The plugin `detect`: what it posts, and that the signal goes through untouched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from eegd.errors import ParamError
+from eegd.frame import StreamInfo
+from eegd.params import assign_params, check_params, parse_words
+from eegd.plugin import load_plugin
+
+LABELS = ("Fz", "Oz")
+Array = NDArray[np.float32]
+
+
+@dataclass(slots=True)
+class Samples:
+    """As much of a frame as the plugin reads."""
+
+    data: Array
+    sample_index: int
+
+
+class Posts:
+    """Stands in for what sends a plugin's events."""
+
+    def __init__(self) -> None:
+        self.posted: list[tuple[str, str, float, int]] = []
+
+    def post(self, kind: str, label: str, source: str, value: Any, index: Any, *_: Any) -> None:
+        self.posted.append((kind, label, value, index))
+
+
+def started(**params: object) -> tuple[Any, Posts]:
+    plugin = load_plugin("detect")()
+    assign_params(plugin, check_params(type(plugin), params))
+    plugin._events = posts = Posts()  # type: ignore[assignment]
+    info = StreamInfo("filter", "filtered", 1, 250.0, LABELS, ("µV", "µV"), 10, 6_000_000, (), (), (1, 1), {})
+    plugin.accept(info)
+    plugin.start(info)
+    return plugin, posts
+
+
+def run(plugin: Any, data: Array, first: int = 0, n_frame: int = 7) -> Array:
+    outs = []
+    for begin in range(0, data.shape[1], n_frame):
+        block = data[:, begin : begin + n_frame]
+        out = np.empty(block.shape, np.float32)
+        plugin.process(Samples(block, first + begin), out)
+        outs.append(out)
+    return np.concatenate(outs, axis=1)
+
+
+def test_each_crossing_is_posted_once_at_its_sample_with_channel_and_edge() -> None:
+    plugin, posts = started(threshold=10, hysteresis=4, edge="both")
+    data = np.zeros((2, 100), np.float32)
+    data[0, 30:60] = 20
+    data[1, 45] = 11.9
+    np.testing.assert_array_equal(run(plugin, data, first=1000), data)
+    assert posts.posted == [("detection", "Fz rising", 20.0, 1030), ("detection", "Fz falling", 0.0, 1060)]
+
+
+def test_only_the_channels_that_were_asked_for_are_looked_at() -> None:
+    plugin, posts = started(threshold=10, channels="Oz")
+    data = np.zeros((2, 20), np.float32)
+    data[:, 10:] = 20
+    run(plugin, data)
+    assert [label for _, label, _, _ in posts.posted] == ["Oz rising"]
+
+
+def test_a_reset_settles_anew() -> None:
+    plugin, posts = started(threshold=10)
+    run(plugin, np.zeros((2, 10), np.float32))
+    plugin.reset()
+    run(plugin, np.full((2, 10), 20, np.float32), first=50)
+    assert posts.posted == []
+
+
+def test_an_electrode_offset_is_removed_and_the_stream_keeps_it() -> None:
+    plugin, posts = started(threshold=50, dc_removal=1, channels="Fz")
+    data = np.full((2, 500), 40_000, np.float32)
+    data[0, 400:420] += 100
+    np.testing.assert_array_equal(run(plugin, data), data)
+    assert [(label, index) for _, label, _, index in posts.posted] == [("Fz rising", 400)]
+
+
+def test_words_in_order_are_threshold_and_hysteresis_and_the_threshold_must_be_given() -> None:
+    plugin = load_plugin("detect")
+    assert parse_words(plugin, ["30", "hysteresis:5"], partial=True) == {"threshold": 30.0, "hysteresis": 5.0}
+    with pytest.raises(ParamError, match="threshold"):
+        check_params(plugin, {})
