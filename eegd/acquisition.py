@@ -435,6 +435,11 @@ class Acquisition:
     # ---- what happens ----
 
     def _drain_events(self) -> None:
+        self.tell_faults()
+        self.detectors.drain()
+
+    def tell_faults(self) -> None:
+        """Publishes the losses and faults that wait."""
         for event in self.ring.take():
             self._told.set()
             if event.kind in LOSSES:
@@ -445,7 +450,6 @@ class Acquisition:
                 log.info("%s", label)
             else:
                 self._post(event, event.kind, {"n": event.n})
-        self.detectors.drain()
 
     def _post_loss(self, event: NativeEvent) -> None:
         self._post(event, f"{event.n} sample(s) lost: {event.kind}", {"n": event.n})

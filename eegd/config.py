@@ -18,6 +18,7 @@ from typing import Any
 from eegd.boards import board_file
 from eegd.detector_config import ROWS, ChipMarkerConfig, DetectorConfig, check_detectors, read_rows
 from eegd.errors import ConfigError
+from eegd.marker_config import MarkerConfig, TriggerConfig, check_inputs
 from eegd.montage import Montage, read_montage
 from eegd.plugin_command import OWN_LIMITS
 from eegd.schema import (
@@ -90,6 +91,8 @@ class Config:
     stream: StreamConfig
     detectors: tuple[DetectorConfig, ...] = ()
     chip_markers: tuple[ChipMarkerConfig, ...] = ()
+    markers: tuple[MarkerConfig, ...] = ()
+    trigger: TriggerConfig = field(default_factory=TriggerConfig)
     plugins: PluginsConfig
     daemon: DaemonConfig
 
@@ -105,6 +108,7 @@ TABLES: dict[str, type] = {
     "replay": ReplayConfig,
     "montage": Montage,
     "stream": StreamConfig,
+    "trigger": TriggerConfig,
     "plugins": PluginsConfig,
     "daemon": DaemonConfig,
 }
@@ -213,6 +217,8 @@ def _build(tree: dict[str, Any], name: str, origins: Mapping[str, str]) -> Confi
         stream=_read_stream(values("stream"), problems),
         detectors=read_rows("detector", tree.get("detector", []), problems),
         chip_markers=read_rows("chip_marker", tree.get("chip_marker", []), problems),
+        markers=read_rows("marker", tree.get("marker", []), problems),
+        trigger=TriggerConfig(**values("trigger")),
         plugins=_read_plugins(tree.get("plugins", {}), problems),
         daemon=DaemonConfig(**values("daemon")),
     )
@@ -220,6 +226,7 @@ def _build(tree: dict[str, Any], name: str, origins: Mapping[str, str]) -> Confi
     check_board(board, problems)
     check_montage(config.montage, board, problems)
     check_detectors(config.detectors, config.chip_markers, board, config.montage, problems)
+    check_inputs(config.markers, config.trigger, board, problems)
     _check_replay(config, problems)
     _check_own_clocks(config, problems)
     _check_frame(config, problems)

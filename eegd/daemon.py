@@ -25,12 +25,14 @@ from eegd.changes import classify_changes, with_board, with_channel
 from eegd.check_file import CheckFile, state_dir
 from eegd.config import Config, load_config
 from eegd.control import Answer, ControlServer
+from eegd.detector_config import ROWS
 from eegd.errors import ConfigError, EegdError
 from eegd.events import EventPublisher
 from eegd.frame import flag_names
 from eegd.health import Health
 from eegd.journal import stderr_is_journal
 from eegd.libzmq import load_libzmq
+from eegd.marker_lines import open_markers
 from eegd.memory import io_thread_priority, lock_memory
 from eegd.notify import Notifier
 from eegd.posted import PostedEvents
@@ -108,6 +110,9 @@ class Daemon:
         if self.notifier.has_manager and self.acquisition.flags:
             self.acquisition.warn(f"these data are no person's: {', '.join(flag_names(self.acquisition.flags))}")
         self.supervisor = Supervisor(self.directory, config.plugins, self.events)
+        self.markers = open_markers(config, self.events, self.acquisitions)
+        if self.markers is not None:
+            undo.callback(self.markers.close)
         self.posted = PostedEvents(self.events, list(self.acquisitions))
         self.check_file = CheckFile(state_dir(self.directory))
         control = ControlServer(
@@ -270,6 +275,10 @@ def _without(config: Config, running: Config, keys: list[str]) -> Config:
     kept: dict[str, dict[str, object]] = {}
     for key in keys:
         table, _, name = key.partition(".")
+        if table in ROWS:
+            field = ROWS[table][0]
+            config = replace(config, **{field: getattr(running, field)})
+            continue
         kept.setdefault(table, {})[name] = getattr(getattr(running, table), name)
     tables = {table: replace(getattr(config, table), **values) for table, values in kept.items()}
     return replace(config, **tables)

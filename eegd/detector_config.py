@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from eegd.marker_config import LINE_SAYS, NAME, NAME_SAYS, MarkerConfig
 from eegd.montage import Montage
 from eegd.schema import LIVE, Problems, joined, key, keys_of, near, read_table
 from eegd.settings import BoardConfig
@@ -20,8 +21,6 @@ __all__ = [
     "read_rows",
 ]
 
-NAME = r"[A-Za-z][A-Za-z0-9_.-]{0,31}"
-NAME_SAYS = "a letter, then up to 31 letters, digits, . _ or -"
 EDGES = ("rising", "falling", "both")
 PINS = ("GPIO1", "GPIO2", "GPIO3", "GPIO4")
 MAX_CORNER = 0.25
@@ -77,6 +76,7 @@ class ChipMarkerConfig:
 ROWS: Mapping[str, tuple[str, type, int]] = {
     "detector": ("detectors", DetectorConfig, 32),
     "chip_marker": ("chip_markers", ChipMarkerConfig, 16),
+    "marker": ("markers", MarkerConfig, 16),
 }
 """Lists of tables: field of Config, class, and how many there may be."""
 
@@ -98,6 +98,7 @@ def _read_row(table: str, cls: type, number: int, tree: object, problems: Proble
     where = f"{table} {given if isinstance(given, str) and re.fullmatch(NAME, given) else f'#{number}'}"
     values = read_table(keys_of(cls), where, tree, problems)
     required = {"name": NAME_SAYS, "channel": "the label of a channel", "pins": f"a list of {joined(PINS)}"}
+    required["line"] = LINE_SAYS
     missing = [name for name in required if name in keys_of(cls) and name not in values]
     for name in missing:
         if isinstance(tree, dict) and name not in tree:
@@ -169,9 +170,9 @@ def _check_marker(marker: ChipMarkerConfig, board: BoardConfig, problems: Proble
 def detector_changes(old: Any, new: Any) -> list[tuple[str, str]]:
     """(key, cost) of what differs between the rows of two configurations, which are matched by name."""
     changes = []
-    for table, (field, _, _) in ROWS.items():
+    for table, (field, cls, _) in ROWS.items():
         before = {row.name: row for row in getattr(old, field)}
         after = {row.name: row for row in getattr(new, field)}
         names = [name for name in [*before, *(set(after) - set(before))] if before.get(name) != after.get(name)]
-        changes += [(f"{table}.{name}", LIVE) for name in sorted(names)]
+        changes += [(f"{table}.{name}", keys_of(cls)["name"].change) for name in sorted(names)]
     return changes

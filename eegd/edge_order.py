@@ -30,8 +30,9 @@ class EdgeOrder:
 
     def __init__(self) -> None:
         self._held: list[Edge] = []
-        self._n_given = 0
-        self._last_seq = 0
+        self.n_given = 0
+        self.n_numbered = 0
+        """The highest number among those given out."""
         self._told_lost = 0
         self._until_ns: int | None = None
         self.n_late = 0
@@ -54,15 +55,15 @@ class EdgeOrder:
         while self._held and self._held[0].time_ns <= until_ns:
             edge = heapq.heappop(self._held)
             self.n_late += self._until_ns is not None and edge.time_ns <= self._until_ns
-            self._n_given += 1
-            self._last_seq = max(self._last_seq, edge.seq)
+            self.n_given += 1
+            self.n_numbered = max(self.n_numbered, edge.seq)
             yield edge
         self._until_ns = until_ns if self._until_ns is None else max(until_ns, self._until_ns)
 
     @property
     def n_lost(self) -> int:
         """Edges that were numbered but are not among those given out."""
-        return max(0, self._last_seq - self._n_given)
+        return max(0, self.n_numbered - self.n_given)
 
     def newly_lost(self) -> int:
         """Those of n_lost that this has not told yet."""

@@ -1,36 +1,24 @@
-"""The kinds of events: in which order they are told, and which ones the daemon alone may make."""
+"""The kinds of events that the daemon makes, and those that programs may post. docs/events.md explains them."""
 
 from __future__ import annotations
 
 import re
 
-__all__ = ["DAEMON_KINDS", "MARKER_KINDS", "check_posted_kind", "priority_of"]
+__all__ = ["DAEMON_KINDS", "check_posted_kind"]
 
-FAULTS, MARKERS, DETECTIONS, REPORTS = range(4)
-"""What is told first when several events wait."""
+DAEMON_KINDS = frozenset(
+    (
+        *("missed", "bad", "late", "overrun", "stalled", "board failed", "clock relocked", "channel state"),
+        *("epoch", "recovery", "reconfiguration failed", "replay over", "stopped", "check"),
+        *("reader attached", "reader left", "reader missed", "alarm"),
+        *("plugin started", "plugin ended", "plugin died", "plugin hung", "plugin held"),
+        *("trigger", "stream value", "edges lost", "line failed", "events dropped"),
+    )
+)
+"""Made by the daemon alone. It makes `marker` and `detection`, too, but these a program may post as well."""
 
-MARKER_KINDS = ("marker", "trigger")
-DAEMON_KINDS = {
-    **dict.fromkeys(("missed", "bad", "late", "overrun"), FAULTS),
-    **dict.fromkeys(("stalled", "board failed", "clock relocked", "replay over", "channel state"), FAULTS),
-    **dict.fromkeys(("epoch", "recovery", "reconfiguration failed", "alarm", "edges lost", "line failed"), FAULTS),
-    **dict.fromkeys(("plugin died", "plugin held", "reader missed", "stopped"), FAULTS),
-    "events dropped": FAULTS,
-    "trigger": MARKERS,
-    **dict.fromkeys(("reader attached", "reader left", "plugin started", "plugin ended", "check"), REPORTS),
-    "stream value": REPORTS,
-}
-"""Kinds that only the daemon makes, each with its place. Kinds that programs may post are not here."""
-POSTED_KINDS = {"marker": MARKERS, "detection": DETECTIONS, "stream": REPORTS}
-"""Of the kinds that programs may post, those with a place of their own; others stand beside detections."""
-
-KIND = r"[a-z][a-z0-9-]*( [a-z0-9-]+)*"
-MAX_KIND = 32
-
-
-def priority_of(kind: str) -> int:
-    """0 is told first: losses and faults, then markers, detections, and what is reported regularly."""
-    return DAEMON_KINDS.get(kind, POSTED_KINDS.get(kind, DETECTIONS))
+KIND = r"[a-z][a-z0-9_-]*( [a-z0-9_-]+)*"
+MAX_KIND = 40
 
 
 def check_posted_kind(kind: str) -> str:

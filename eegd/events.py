@@ -31,6 +31,7 @@ class EventPublisher:
     def __init__(self, directory: Path, context: zmq.Context[zmq.Socket[bytes]]) -> None:
         self.recent: deque[dict[str, object]] = deque(maxlen=KEPT)
         self.n_posted = 0
+        self.n_dropped = 0
         self._path = directory / EVENTS_SOCKET
         with contextlib.suppress(FileNotFoundError):
             self._path.unlink()
@@ -70,9 +71,18 @@ class EventPublisher:
         self.n_posted += 1
         if kind not in PERIODIC:
             self.recent.append(event)
-        with contextlib.suppress(zmq.Again):
+        try:
             self._socket.send(json.dumps(event).encode(), zmq.DONTWAIT)
+        except zmq.Again:
+            self.n_dropped += 1
         return event
+
+    def report(self) -> dict[str, object]:
+        """Counts, as of a ring. Nothing waits here; `depth` is what is kept for those who come later."""
+        return {
+            **{"posted": self.n_posted, "taken": self.n_posted - self.n_dropped, "dropped": self.n_dropped},
+            **{"depth": len(self.recent), "peak": len(self.recent), "capacity": KEPT, "healthy": not self.n_dropped},
+        }
 
     def close(self) -> None:
         self._socket.close()

@@ -17,10 +17,12 @@ if TYPE_CHECKING:
 __all__ = [
     "HEADER_LABELS",
     "RP1_LABEL",
+    "find_line",
     "find_lines",
     "line_offsets",
     "open_chip",
     "request_drdy",
+    "request_inputs",
     "request_loopback",
     "request_outputs",
 ]
@@ -101,14 +103,22 @@ def line_offsets(chip: gpiod.Chip) -> dict[str, int]:
 
 def find_lines(chip: gpiod.Chip, lines: Mapping[str, str]) -> dict[str, int]:
     """Offsets of lines given as configuration key and name. ConfigError for a name that the chip does not have."""
-    info, offsets = chip.get_info(), line_offsets(chip)
-    for key, name in lines.items():
-        if name not in offsets:
-            raise ConfigError(
-                f'[board] {key} = "{name}": GPIO chip {info.label} ({chip.path}) has no line of that name; '
-                f"{near(name, offsets) if offsets else 'its lines have no names'}"
-            )
-    return {key: offsets[name] for key, name in lines.items()}
+    offsets = line_offsets(chip)
+    return {key: _find(chip, offsets, f"[board] {key}", name) for key, name in lines.items()}
+
+
+def find_line(chip: gpiod.Chip, where: str, name: str) -> int:
+    """Offset of one line, which `where` names in the configuration. ConfigError as find_lines."""
+    return _find(chip, line_offsets(chip), where, name)
+
+
+def _find(chip: gpiod.Chip, offsets: Mapping[str, int], where: str, name: str) -> int:
+    if name not in offsets:
+        raise ConfigError(
+            f'{where} = "{name}": GPIO chip {chip.get_info().label} ({chip.path}) has no line of that name; '
+            f"{near(name, offsets) if offsets else 'its lines have no names'}"
+        )
+    return offsets[name]
 
 
 def request_drdy(chip: gpiod.Chip, drdy: int, idle: int | None) -> gpiod.LineRequest:
@@ -147,6 +157,29 @@ def _falling_edges(package: ModuleType) -> gpiod.LineSettings:
         event_clock=line.Clock.MONOTONIC,
     )
     return settings
+
+
+def request_inputs(chip: gpiod.Chip, lines: Mapping[int, tuple[str, bool, bool]]) -> gpiod.LineRequest:
+    """Inputs by offset, each with its pull (up, down, none) and whether rising and falling edges are wanted, stamped
+    on CLOCK_MONOTONIC. BoardError as request_drdy."""
+    package = _gpiod()
+    line = package.line
+    pulls = {"up": line.Bias.PULL_UP, "down": line.Bias.PULL_DOWN, "none": line.Bias.DISABLED}
+    edges = {
+        (True, False): line.Edge.RISING,
+        (False, True): line.Edge.FALLING,
+        (True, True): line.Edge.BOTH,
+    }
+    settings = {
+        offset: package.LineSettings(
+            direction=line.Direction.INPUT,
+            edge_detection=edges[rising, falling],
+            bias=pulls[pull],
+            event_clock=line.Clock.MONOTONIC,
+        )
+        for offset, (pull, rising, falling) in lines.items()
+    }
+    return _request(chip, settings, "eegd-markers", EVENT_BUFFER)
 
 
 def request_outputs(chip: gpiod.Chip, offsets: Mapping[str, int]) -> gpiod.LineRequest:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
@@ -12,12 +14,15 @@ from eegd.event_kinds import check_posted_kind
 from eegd.events import EventPublisher
 from eegd.packet import value_of
 from eegd.sample_clock import NoSample, SampleClock
-from eegd.schema import joined
+from eegd.schema import is_plain_value, joined
 
 __all__ = ["PostedEvents", "Timed"]
 
 MAX_LABEL = 400
 MAX_SOURCE = 64
+MAX_FACTS = 4096
+FACT = r"[a-z][a-z0-9_]{0,31}"
+MADE_HERE = ("number", "wall_time_ns", "no_sample")
 INT64 = 2**63
 KEYS = (
     *("kind", "label", "value", "sample_index", "fraction", "time_ns", "now_ns", "source", "stream"),
@@ -59,8 +64,7 @@ class PostedEvents:
         event = value_of(request, "event", dict)
         if event is None:
             raise ProtocolError('an event is wanted, such as {"op": "post", "event": {"label": "eyes closed"}}')
-        if unknown := sorted(map(str, event.keys() - set(KEYS))):
-            raise ProtocolError(f"event: {unknown[0]!r:.40} is unknown; allowed: {joined(KEYS)}")
+        facts = _more_facts(event)
         try:
             kind = check_posted_kind(value_of(event, "kind", str, "marker"))
         except ValueError as error:
@@ -71,10 +75,12 @@ class PostedEvents:
         if value is not None and not _is_finite(value):
             raise ProtocolError(f"value {value!r:.40}: a finite number or null")
         stream = value_of(event, "stream", str, source if source in self._streams else self._first)
+        if stream not in self._streams and event.get("sample_index") is None:
+            stream = self._first  # a time is the same on every stream
         if stream not in self._streams:
             raise ProtocolError(f"stream {stream!r:.40}: one of {joined(self._streams)}, whose samples are meant")
         posted = self._events.post(
-            kind, label, value=value, source=source, stream=stream, **self._when(event, self._streams[stream])
+            kind, label, value=value, source=source, stream=stream, **self._when(event, self._streams[stream]), **facts
         )
         return {"number": posted["number"], "event": posted}
 
@@ -116,6 +122,19 @@ def _facts(time_ns: int, uncertainty_ns: int | None, sample_index: int | None, f
         "sample_index": sample_index,
         "fraction": fraction,
     }
+
+
+def _more_facts(event: Mapping[str, Any]) -> dict[str, Any]:
+    """The sender's own keys, to be handed on as they are."""
+    facts = {name: fact for name, fact in event.items() if name not in KEYS}
+    for name, fact in facts.items():
+        if name in MADE_HERE or not re.fullmatch(FACT, name):
+            raise ProtocolError(f"event: key {name!r:.40}: letters, digits and _, and none of {joined(MADE_HERE)}")
+        if not is_plain_value(fact):
+            raise ProtocolError(f"event: {name} {fact!r:.40}: a number, true, false, a text, or a list of these")
+    if len(json.dumps(facts)) > MAX_FACTS:
+        raise ProtocolError(f"event: more than {MAX_FACTS} bytes beyond {joined(KEYS)}")
+    return facts
 
 
 def _is_finite(value: float) -> bool:

@@ -161,6 +161,7 @@ class SimConfig:
         low=-25_000,
         high=25_000,
     )
+    triggers: str | None = key(None, "Edges on the emulated marker lines: demo, or a file of them.")
     sine_hz: float = key(10.0, "Frequency of the sine.", unit="Hz", low=0.001, high=8000)
     sine_uv: float = key(100.0, "Amplitude of the sine.", unit="µV", low=0, high=4_500_000)
 

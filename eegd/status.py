@@ -153,6 +153,8 @@ def daemon_status(daemon: Daemon) -> dict[str, object]:
         "clock": "virtual" if daemon.virtual_clock else "real",
         **streams[0],
         "streams": streams,
+        "marker_lines": None if daemon.markers is None else daemon.markers.report(),
+        "published": daemon.events.report(),
         "plugins": daemon.supervisor.report(),
         "warnings": daemon.acquisitions.warnings,
     }

@@ -109,6 +109,8 @@ def status_view(status: Mapping[str, Any]) -> RenderableType:
         parts += [*_section(f"{other['name']}, by a clock of its own", grid), *_stream_parts(other)]
     if status["plugins"]:
         parts += _section("plugins", _plugin_table(status["plugins"]))
+    if rings := _rings(status):
+        parts += _section("events", _ring_table(rings))
     if status["warnings"]:
         lines = Text("\n").join(Text(f"- {warning}") for warning in status["warnings"])
         lines.stylize(WARNING)
@@ -219,6 +221,26 @@ def _memory(row: Mapping[str, Any]) -> str:
     if row.get("data_mb") is None:
         return PLACEHOLDER
     return f"{row['data_mb']:.0f} of {row['memory_mb']:g} MB" if row.get("memory_mb") else f"{row['data_mb']:.0f} MB"
+
+
+def _rings(status: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """What carries events, by name: each stream's rings by priority, marker lines, and what was published."""
+    streams = status.get("streams", [])
+    found: dict[str, Mapping[str, Any]] = {}
+    for stream in streams:
+        of_which = "" if len(streams) == 1 else f" of {stream['name']}"
+        found |= {f"{name}{of_which}": ring for name, ring in stream.get("event_rings", {}).items()}
+    more = {"marker lines": status.get("marker_lines"), "published": status.get("published")}
+    return found | {name: counts for name, counts in more.items() if counts}
+
+
+def _ring_table(rings: Mapping[str, Mapping[str, Any]]) -> RenderableType:
+    columns = ("posted", "taken", "dropped", "depth", "peak", "capacity")
+    table = FittingTable("ring", *columns, "state", left=("ring", "state"), drop=("capacity", "peak", "depth"))
+    for name, ring in rings.items():
+        well = Text("healthy") if ring["healthy"] else Text("dropped some" if ring["dropped"] else "full", style=ALARM)
+        table.add_row(name, *(count(int(ring[column])) for column in columns), well)
+    return table
 
 
 def _cell(value: object) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -86,3 +88,46 @@ def test_on_a_virtual_clock_a_marker_is_at_the_latest_sample(daemon: DaemonFacto
         frame = stream.take()
         event = eeg.mark("here")
         assert event["sample_index"] >= frame.sample_index
+
+
+TRIGGERS = """
+[[marker]]
+name = "button"
+line = "GPIO20"
+[trigger]
+lines = ["GPIO5", "GPIO6", "GPIO12"]
+"""
+N_WORDS = 40
+
+
+def test_words_on_emulated_lines_are_seen_once_each_in_order_with_their_samples(
+    daemon: DaemonFactory, home: Path
+) -> None:
+    rows, level = [], [0, 0, 0]
+    words = [1 + n % 7 for n in range(N_WORDS)]
+    for n, word in enumerate(words):
+        at_s = 1.0 + 0.01 * n
+        for bit, line in enumerate(("GPIO5", "GPIO6", "GPIO12")):
+            if level[bit] != word >> bit & 1:
+                level[bit] = word >> bit & 1
+                rows.append(f"{at_s + 15e-6 * bit:.6f},{line},{level[bit]}")
+    rows.append(f"{1.0 + 0.01 * N_WORDS:.6f},GPIO20,1")
+    file = home / "words.csv"
+    file.write_text("\n".join(rows) + "\n")
+    process = daemon({**REAL, "sim.triggers": str(file)}, text=TRIGGERS)
+
+    def told(status: dict[str, Any]) -> bool:
+        return bool(status["marker_lines"]["told"] == N_WORDS + 1)
+
+    status = process.wait_for(told)
+    lines = status["marker_lines"]
+    assert lines["healthy"] and lines["posted"] == lines["taken"] == len(rows) and lines["dropped"] == 0
+    with process.connect() as eeg:
+        events = eeg.ask("recent_events")["events"]
+    found = [event for event in events if event["kind"] == "trigger"]
+    assert [event["value"] for event in found] == words
+    [button] = [event for event in events if event["kind"] == "marker"]
+    places = [event["sample_index"] + event["fraction"] for event in (*found, button)]
+    steps = [after - before for before, after in itertools.pairwise(places)]
+    assert steps == pytest.approx([2.5] * N_WORDS, abs=0.05), "10 ms at 250 SPS, the first edge of each word"
+    assert status["published"]["posted"] >= N_WORDS + 1 and status["published"]["healthy"]

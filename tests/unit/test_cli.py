@@ -101,7 +101,7 @@ def test_every_command_has_a_parser_that_can_be_built_for_completion() -> None:
 
     assert commands(eegd_cli.build_parser()) == {"run", "check-config", "boards", "plugin", "demo"}
     wanted = {"status", "view", "tail", "events", "board", "channel", "reload", "stop", "streams", "info"}
-    wanted |= {"doctor", "check"}
+    wanted |= {"doctor", "check", "mark"}
     assert commands(eegctl.build_parser()) == wanted
 
 
@@ -442,3 +442,15 @@ def test_a_signal_ends_a_wait_at_once() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         assert stopper.wait(60.0)
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+RING = {"posted": 12, "taken": 12, "dropped": 0, "depth": 0, "peak": 3, "capacity": 1024, "healthy": 1}
+
+
+def test_status_shows_what_carries_events_and_which_of_it_has_dropped_some() -> None:
+    stream = {**STATUS, "name": "raw", "event_rings": {"faults": RING, "markers": {**RING, "dropped": 7, "healthy": 0}}}
+    text = render(status_view({**STATUS, "streams": [stream], "published": RING, "marker_lines": None}), 120)
+    rows = {line.split("  ")[0].strip(): line for line in text.splitlines()}
+    assert "healthy" in rows["faults"] and "1 024" in rows["faults"]
+    assert "dropped some" in rows["markers"] and "7" in rows["markers"]
+    assert "healthy" in rows["published"] and "marker lines" not in text

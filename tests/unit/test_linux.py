@@ -45,9 +45,24 @@ class FakeRequest:
         self.offsets = sorted(settings)  # the kernel keeps any order: not the caller's
         self.fd, self.writer = os.pipe()
         self.released = False
+        self.high: set[int] = set()
 
     def fall(self, offset: int, number: int, time_ns: int) -> None:
         os.write(self.writer, EVENT.pack(time_ns, 2, offset, number, number))
+
+    def read_edge_events(self, max_events: int) -> list[Any]:
+        events = []
+        for time_ns, kind, offset, seq, line_seq in EVENT.iter_unpack(os.read(self.fd, max_events * EVENT.size)):
+            events.append(gpiod.EdgeEvent(kind, time_ns, offset, seq, line_seq))
+        return events
+
+    def get_values(self, offsets: list[int]) -> list[Any]:
+        if self.writer < 0:
+            raise OSError(errno.ENODEV, "No such device")
+        return [Value.ACTIVE if offset in self.high else Value.INACTIVE for offset in offsets]
+
+    def rise(self, offset: int, number: int, time_ns: int) -> None:
+        os.write(self.writer, EVENT.pack(time_ns, 1, offset, number, number))
 
     def reconfigure_lines(self, settings: dict[int, Any]) -> None:
         self.settings = settings

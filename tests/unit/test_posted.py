@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from eegd.errors import ProtocolError
-from eegd.event_kinds import DAEMON_KINDS, check_posted_kind, priority_of
+from eegd.event_kinds import DAEMON_KINDS, check_posted_kind
 from eegd.events import EventPublisher
 from eegd.posted import PostedEvents
 from eegd.sample_clock import NoSample, SampleClock
@@ -84,6 +84,15 @@ def test_of_several_clocks_the_named_stream_counts_else_raw() -> None:
     assert post(*both, source="spectra")["stream"] == "raw"
 
 
+def test_a_time_on_a_stream_that_is_not_raw_is_found_on_raw() -> None:
+    assert post(stream="alpha", time_ns=4_998_000_000)["stream"] == "raw"
+
+
+def test_facts_of_the_sender_are_handed_on() -> None:
+    event = post(values=["low", 1.5], frame_number=7)
+    assert (event["values"], event["frame_number"]) == (["low", 1.5], 7)
+
+
 def test_on_a_virtual_clock_now_is_the_latest_sample() -> None:
     assert where(post(Raw("raw", virtual=True), now_ns=99)) == (1000, 0.0, FIT.time_ns, None)
 
@@ -93,7 +102,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "of too much": ({"label": "x" * 401}, "label has 401 characters; at most 400"),
     "of the daemon": ({"kind": "overrun"}, "kind 'overrun': only the daemon makes these"),
     "of no kind": ({"kind": "Marker!"}, "kind 'Marker!': short lower-case words"),
-    "unknown key": ({"when": 3}, "'when' is unknown; allowed: kind, label"),
+    "a key of ours": ({"number": 3}, "key 'number': letters, digits and _, and none of number"),
+    "an odd key": ({"Wo rum": 3}, "key 'Wo rum': letters"),
+    "no plain fact": ({"more": {"a": 1}}, "more {'a': 1}: a number, true, false, a text"),
+    "too many facts": ({f"list{n}": ["x" * 400] * 3 for n in range(4)}, "more than 4096 bytes"),
     "text value": ({"value": "7"}, "'value' is '7', wanted int or float"),
     "true value": ({"value": True}, "'value' is True, wanted int or float"),
     "infinite": ({"value": float("inf")}, "value inf: a finite number"),
@@ -102,7 +114,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "lone fraction": ({"fraction": 0.5}, "fraction: goes with a sample_index"),
     "negative": ({"sample_index": -1}, "sample_index -1: a whole number of 64 bits, not negative"),
     "time": ({"time_ns": 2**63}, "time_ns 9223372036854775808: a whole number of 64 bits"),
-    "stream": ({"stream": "raw2"}, "stream 'raw2': one of raw"),
+    "stream": ({"stream": "raw2", "sample_index": 1}, "stream 'raw2': one of raw"),
     "float time": ({"time_ns": 1.5}, "'time_ns' is 1.5, wanted int"),
 }
 
@@ -126,13 +138,6 @@ def test_every_kind_of_the_daemon_is_refused_and_those_of_programs_are_taken() -
             check_posted_kind(kind)
     for kind in ("marker", "detection", "parameter", "plugin", "eye blink"):
         assert check_posted_kind(kind) == kind
-
-
-def test_losses_are_told_before_markers_and_these_before_detections_and_reports() -> None:
-    kinds = ["reader attached", "detection", "something new", "trigger", "marker", "missed", "board failed"]
-    assert sorted(kinds, key=priority_of) == [
-        *("missed", "board failed", "trigger", "marker", "detection", "something new", "reader attached"),
-    ]
 
 
 def test_a_label_has_no_control_characters() -> None:
