@@ -116,6 +116,7 @@ class Chain(Plugin):
             delay_s=sum(outputs.delay_s for outputs in self._outputs),
             window_s=last.window_s,
             axes=last.axes,
+            reference=self._last_info.description.get("reference"),
             columns=tuple({key: value for key, value in row.items() if key not in ("label", "unit")} for row in rows),
             stages=tuple(
                 {

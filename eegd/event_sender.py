@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-import re
 import socket
 import threading
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import SupportsFloat, SupportsIndex
 
 from eegd.errors import ProtocolError
+from eegd.event_kinds import check_posted_kind
 from eegd.packet import reason_of, receive_packet, send_packet
 from eegd.runtime_dir import CONTROL_SOCKET
 
@@ -29,7 +29,6 @@ ANSWER_S = 2.0
 IDLE_S = 5.0
 """After so long without an event the connection is given back; the daemon has few."""
 LABEL_CHARACTERS = 400
-KIND = re.compile(r"[a-z][a-z _-]{0,39}")
 
 
 class EventSender:
@@ -71,8 +70,7 @@ class EventSender:
     ) -> bool:
         """Queues one event; False where it was dropped. time_ns: CLOCK_MONOTONIC; by default now, but where a sample
         index is given the daemon's to find. value: a finite number. facts: more about it, plain JSON types."""
-        if not KIND.fullmatch(kind):
-            raise ValueError(f"kind {kind!r:.60} of an event: up to 40 small letters, spaces, - and _")
+        check_posted_kind(kind)
         if not str(label).strip():
             raise ValueError(f"an event of kind {kind!r} has no label")
         if value is not None and not math.isfinite(value):

@@ -92,6 +92,7 @@ def output_description(plugin: Plugin, info: StreamInfo, outputs: Outputs, input
         "window_ns": round(outputs.window_s * 1e9),
         "flags": list(info.flags),
         **{key: info.description[key] for key in INHERITED if key in info.description},
+        **({} if outputs.reference is None else {"reference": outputs.reference}),
         "input": input_stream,
         "raw_stream": info.description.get("raw_stream", input_stream),
         "input_epoch": info.stream_epoch,

@@ -67,6 +67,8 @@ class Outputs:
     """What the labels run over, such as {"frequency": {"unit": "Hz", "alpha": [8, 13]}}; plain JSON types."""
     columns: tuple[Mapping[str, object], ...] = ()
     """More about each label, such as {"channel": "Oz", "band": "alpha"}; plain JSON types."""
+    reference: str | None = None
+    """What channels are measured against, where the plugin changes that; None: the input's."""
     stages: tuple[Mapping[str, object], ...] = ()
     """Of a chain: what each plugin in it is and adds."""
 

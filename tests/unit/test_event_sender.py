@@ -164,13 +164,13 @@ def test_a_full_queue_drops_the_newest_and_counts_them_exactly(tmp_path: Path, s
 def test_a_refusal_is_counted_and_its_reason_logged_once(
     tmp_path: Path, sender: EventSender, caplog: pytest.LogCaptureFixture
 ) -> None:
-    daemon = FakeDaemon(tmp_path, lambda n: {"ok": False, "error": "kind 'lost' is the daemon's own"})
+    daemon = FakeDaemon(tmp_path, lambda n: {"ok": False, "error": "kind 'odd' is the daemon's own"})
     for _ in range(3):
-        sender.post("lost", "samples")
+        sender.post("odd", "samples")
     assert sender.flush(WAIT_S)
     assert sender.n_refused == 3
     assert [record.message for record in caplog.records] == [
-        "event 'samples' of tester was refused: kind 'lost' is the daemon's own"
+        "event 'samples' of tester was refused: kind 'odd' is the daemon's own"
     ]
     daemon.close()
 
@@ -200,7 +200,7 @@ def test_a_connection_that_the_daemon_dropped_while_idle_costs_no_event(tmp_path
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"kind": "Loud!"}, "kind 'Loud!' of an event"),
+        ({"kind": "Loud!"}, "kind 'Loud!': short lower-case words"),
         ({"label": " "}, "kind 'detection' has no label"),
         ({"value": float("nan")}, "value nan of event 'x': a finite number"),
         ({"fraction": 1.0}, "fraction 1.0 of event 'x': from 0 to less than 1"),
