@@ -119,12 +119,18 @@ def status_view(status: Mapping[str, Any]) -> RenderableType:
 
 
 def _stream_parts(report: Mapping[str, Any]) -> list[RenderableType]:
-    """Pool and readers of one raw stream."""
+    """Pool, detectors and readers of one raw stream."""
     stream = report["stream"]
     of_which = "" if report["name"] == "raw" else f" of {report['name']}"
     since = ", counts of this stream epoch" if report["epochs"] > 1 else ""
     pool = _section(f"pool{of_which}{since}", _pool_table(stream["pool"])) if "pool" in stream else []
-    return [*pool, *_section(f"readers of {report['name']}{since}", _reader_table(report, stream["readers"]))]
+    rows = report.get("detectors", [])
+    detectors = _section(f"detectors of {report['name']}", _detector_table(rows)) if rows else []
+    return [
+        *pool,
+        *detectors,
+        *_section(f"readers of {report['name']}{since}", _reader_table(report, stream["readers"])),
+    ]
 
 
 def _headline(status: Mapping[str, Any]) -> Text:
@@ -175,6 +181,17 @@ def _pool_table(pool: Mapping[str, Any]) -> RenderableType:
     numbers = [count(pool[key]) if key in pool else PLACEHOLDER for key in keys]
     locked = Text("yes") if pool["locked"] else Text("no", style=WARNING)
     table.add_row(*numbers, size(pool["bytes"]), locked)
+    return table
+
+
+def _detector_table(rows: Iterable[Mapping[str, Any]]) -> RenderableType:
+    table = FittingTable(
+        *("name", "kind", "looks at", "events", "dropped", "debug"), left=("name", "kind", "looks at"), drop=("debug",)
+    )
+    for row in rows:
+        place = row["channel"] if "channel" in row else f"chip {row['chip']}: {', '.join(row['pins'])}"
+        dropped = Text(count(row["dropped"]), style=WARNING if row["dropped"] else "")
+        table.add_row(row["name"], row["kind"], place, count(row["posted"]), dropped, "on" if row["debug"] else "")
     return table
 
 

@@ -6,6 +6,7 @@ import argparse
 import builtins
 import io
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -322,6 +323,26 @@ def test_status_tells_counts_of_this_epoch_from_those_of_all() -> None:
     assert all(label in several for label in labels)
     first = render(status_view({**STATUS, "epochs": 1}), 120)
     assert not any(label in first for label in labels)
+
+
+def test_status_lists_detectors_with_what_they_told_and_dropped() -> None:
+    detectors = [
+        {"name": "blink", "kind": "change", "channel": "Fp1", "posted": 1234, "dropped": 56, "debug": False},
+        {
+            "name": "button",
+            "kind": "chip marker",
+            "chip": 2,
+            "pins": ["GPIO1"],
+            "posted": 7,
+            "dropped": 0,
+            "debug": True,
+        },
+    ]
+    text = render(status_view({**STATUS, "detectors": detectors}), 100)
+    assert "detectors of raw" in text
+    assert re.search(r"blink +change +Fp1 +1 234 +56", text)
+    assert re.search(r"button +chip marker +chip 2: GPIO1 +7 +0 +on", text)
+    assert "detectors" not in render(status_view(STATUS), 100)
 
 
 def test_status_between_two_epochs_has_no_pool_and_no_readers() -> None:
