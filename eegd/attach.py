@@ -23,7 +23,7 @@ from eegd.reader import Reader
 from eegd.runtime_dir import Lock, stream_socket
 from eegd.terms import read_terms
 
-__all__ = ["AttachServer"]
+__all__ = ["AttachServer", "Operation"]
 
 HANDSHAKE_S = 2.0
 POLL_S = 0.001

@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from eegd.errors import DaemonNotRunning, EegdError, ProtocolError, StreamLost
+from eegd.errors import DaemonNotRunning, EegdError, ParamError, ProtocolError, StreamLost
 from eegd.events import subscribed
 from eegd.frame import StreamInfo
 from eegd.inlet import AttachRequest, describe_stream
 from eegd.packet import decode_packet, reason_of, receive_packet, send_packet
+from eegd.remote_params import Applied, as_word, ask_params, set_params
 from eegd.runtime_dir import CONTROL_SOCKET, find_dir
 from eegd.stream import Stream
 
@@ -87,6 +88,23 @@ class Client:
         self._streams = [stream for stream in self._streams if not stream.closed]
         self._streams.append(opened)
         return opened
+
+    def get(self, plugin: str, parameter: str | None = None) -> Any:
+        """The parameters of a running plugin as a dict, or the value of one. Raises EegdError."""
+        values = ask_params(self.directory, plugin).values
+        if parameter is None:
+            return values
+        if parameter not in values:
+            raise ParamError(f"{plugin}: no parameter {parameter!r:.60}; there are: {', '.join(values) or 'none'}")
+        return values[parameter]
+
+    def set(self, plugin: str, /, *words: object, **values: object) -> Applied:
+        """Sets parameters of a running plugin, all together between two frames: `eeg.set("filter", 1, high=45)`.
+
+        What has no name belongs to the parameters that the plugin declares as positional, in their order. Returns the
+        input frame from which the values hold. Raises ParamError with what is allowed; then nothing has changed.
+        """
+        return set_params(self.directory, plugin, [as_word(word) for word in words], values)
 
     def ask(self, operation: str, timeout: float = 10.0, **arguments: object) -> dict[str, Any]:
         """One request to the daemon's control socket, and its answer. Raises EegdError with the daemon's reason."""

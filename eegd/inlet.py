@@ -22,7 +22,7 @@ from eegd.outlet import LANES, POLICIES
 from eegd.packet import PROTOCOL, reason_of, receive_packet, send_packet, value_of
 from eegd.runtime_dir import stream_socket
 
-__all__ = ["CARRIED_ON", "AttachRequest", "End", "Inlet", "InletStats", "describe_stream"]
+__all__ = ["CARRIED_ON", "AttachRequest", "End", "Inlet", "InletStats", "describe_stream", "open_stream_socket"]
 
 HANDSHAKE_S = 5.0
 LOOK_S = 0.2
@@ -82,7 +82,8 @@ class InletStats:
     last_frame: int
 
 
-def _connect(directory: Path, stream: str) -> socket.socket:
+def open_stream_socket(directory: Path, stream: str) -> socket.socket:
+    """A connection to the writer of a stream. Raises DaemonNotRunning."""
     path = directory / stream_socket(stream)
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     connection.settimeout(HANDSHAKE_S)
@@ -130,7 +131,7 @@ def _answer(connection: socket.socket, stream: str, operation: str, n_fds: int =
 
 def describe_stream(directory: Path, stream: str, within_s: float = HANDSHAKE_S) -> StreamInfo:
     """A stream's description, without attaching."""
-    with contextlib.closing(_connect(directory, stream)) as connection:
+    with contextlib.closing(open_stream_socket(directory, stream)) as connection:
         connection.settimeout(within_s)
         _ask(connection, stream, {"op": "describe"})
         packet, _ = _answer(connection, stream, "description")
@@ -172,7 +173,7 @@ class Inlet:
         """For the next frame; each record then belongs to its Frame."""
         self.pointer: Any = None
         """The `struct eegd_inlet *`; None before it is open and after it was closed."""
-        self._connection = _connect(request.directory, request.stream)
+        self._connection = open_stream_socket(request.directory, request.stream)
         fds: list[int] = []
         try:
             asked = {

@@ -92,9 +92,7 @@ class LiveParams:
     def _set(self, request: Mapping[str, Any], answer: Answer) -> None:
         values = self._asked(request)
         if len(self._waiting) >= MAX_WAITING:
-            raise ParamError(
-                f"{self._plugin.name}: {MAX_WAITING} changes wait for a frame already; nothing was changed"
-            )
+            raise ParamError(f"{self._plugin.name}: {MAX_WAITING} changes wait for a frame; nothing was changed")
         loop = asyncio.get_running_loop()
         change = Change(values, answer, loop)
         pending = {"ok": True, "pending": True, "changed": [], "values": param_values(self._plugin)}

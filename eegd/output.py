@@ -99,10 +99,15 @@ def output_description(plugin: Plugin, info: StreamInfo, outputs: Outputs, input
         "input_rate_sps": info.rate_sps,
         "axes": dict(outputs.axes),
         **({"stages": [dict(stage) for stage in outputs.stages]} if outputs.stages else {}),
-        "params": {name: getattr(plugin, name) for name in declared_params(type(plugin))},
+        "params": _params_of(plugin),
         "doc": (type(plugin).__doc__ or "").strip(),
         "channels": channels,
     }
+
+
+def _params_of(plugin: Plugin) -> dict[str, object]:
+    """As the plugin sees them: a selection of channels is labels."""
+    return {name: getattr(plugin, name) for name in declared_params(type(plugin))}
 
 
 def check_outputs(plugin: Plugin, info: StreamInfo, outputs: Outputs) -> None:
@@ -140,7 +145,7 @@ class Output:
         self.trail = Trail(plugin.at_gap)
         self.n_frames = 0
         self.n_overruns = 0
-        self._outputs = outputs
+        self.outputs = outputs
         self._sending = sending
         self._features = plugin.kind == "features"
         self._same_channels = outputs.labels == info.labels
@@ -163,6 +168,10 @@ class Output:
             virtual_clock=bool(info.description.get("virtual_clock")),
         )
 
+    def describe_params(self, plugin: Plugin) -> None:
+        """They have changed, but nothing else of what readers are told."""
+        self.description["params"] = _params_of(plugin)
+
     def room(self, n_samples: int) -> NDArray[np.float32]:
         """The next slab's planes for a plugin to write; plain memory where every slab is with a reader."""
         n = 1 if self._features else n_samples
@@ -170,7 +179,7 @@ class Output:
             with self._sending:
                 self._slab = self.outlet.claim()
         if self._slab is None:
-            return np.empty((len(self._outputs.labels), n), np.float32)[:, :]
+            return np.empty((len(self.outputs.labels), n), np.float32)[:, :]
         return self.outlet.planes(self._slab)[:, :n]
 
     def put(self, given: Given, frame: Frame, out: NDArray[np.float32]) -> None:
@@ -195,7 +204,7 @@ class Output:
             self._publish(result.sample_index, result.n_samples, frame)
 
     def _values(self, values: NDArray[np.float32] | Mapping[str, float]) -> NDArray[np.float32]:
-        labels = self._outputs.labels
+        labels = self.outputs.labels
         if isinstance(values, Mapping):
             if values.keys() != set(labels):
                 odd = sorted(map(str, values.keys() ^ set(labels)))

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import zmq
 
-from eegd.attach import AttachServer
+from eegd.attach import AttachServer, Operation
 from eegd.notify import Notifier
 from eegd.output import Output
 from eegd.reader import Reader
@@ -41,7 +41,8 @@ class OutputThread:
     what that thread has heard.
     """
 
-    def __init__(self, stream: str, directory: Path) -> None:
+    def __init__(self, stream: str, directory: Path, operations: Mapping[str, Operation] | None = None) -> None:
+        """operations: what may be asked on the stream's socket besides attaching; answered on this thread."""
         self.sending = threading.Lock()
         self.stopping = threading.Event()
         self.end_reason = "stopped"
@@ -55,7 +56,9 @@ class OutputThread:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         try:
             self.server = self.call(
-                lambda: AttachServer(stream, directory, self._context, lambda: self._description, self._on_reader)
+                lambda: AttachServer(
+                    stream, directory, self._context, lambda: self._description, self._on_reader, operations=operations
+                )
             )
         except BaseException:
             self._end_loop()

@@ -27,6 +27,7 @@ from eegd.errors import (
 )
 from eegd.frame import Frame, StreamInfo
 from eegd.inlet import AttachRequest, describe_stream
+from eegd.live import LiveParams
 from eegd.liveness import BEGIN_S, SLOW
 from eegd.memory import headroom, memory_limit_mb
 from eegd.output import Output
@@ -70,13 +71,16 @@ class Counts:
 class PluginLoop:
     """Runs one plugin instance over the life of its input. Main thread, which is the stream's sending thread."""
 
-    def __init__(self, plugin: Plugin, directory: Path, input_stream: str, thread: OutputThread) -> None:
+    def __init__(
+        self, plugin: Plugin, directory: Path, input_stream: str, thread: OutputThread, live: LiveParams
+    ) -> None:
         self.plugin = plugin
         self.counts = Counts()
         self._events = plugin._events = PluginEvents(directory, plugin.name)
         self._directory = directory
         self._input = input_stream
         self._thread = thread
+        self._live = live
         self._output: Output | None = None
         self._n_epochs = 0
         """Epochs of the input that were followed."""
@@ -109,7 +113,7 @@ class PluginLoop:
         return {
             "input": self._input,
             **asdict(self.counts),
-            "events": self._events.sender.facts(),
+            "set": self._live.given, "events": self._events.sender.facts(),
             "busy": busy,
         }
 
@@ -139,6 +143,7 @@ class PluginLoop:
                     return end.reason
                 else:
                     self._follow(stream)
+                    self._live.apply(frame, self)
                     self._process(frame)
 
     def _follow(self, stream: Stream) -> None:
@@ -237,6 +242,34 @@ class PluginLoop:
         except BaseException as error:
             text = f"plugin {self.plugin.name!r}: {method.__name__} raised {type(error).__name__}: {error}"
             raise PluginError(text) from error
+
+    # ---- live parameters ----
+
+    def change(self, names: tuple[str, ...]) -> None:
+        """The plugin's parameters are other ones. Where its stream then is not what readers were told, a new epoch
+        begins. Raises what the plugin raises, and PluginError for outputs that cannot be; then nothing has ended."""
+        assert self._output is not None
+        self._guarded(self.plugin.changed, names)
+        outputs = self._guarded(self.plugin.outputs, self.plugin.info)
+        if outputs == self._output.outputs:
+            self._output.describe_params(self.plugin)
+            return
+        renewed = Output(self.plugin, self.plugin.info, outputs, self._input, self._thread.sending)
+        renewed.trail = self._output.trail  # what is missing since the last output is told by the next
+        n_readers = self._thread.n_active
+        self._end_epoch("reconfigured")
+        self._output = renewed
+        self._thread.begin_epoch(renewed, n_readers, RETURN_S)
+
+    def fail_change(self) -> None:
+        self._must_reset = True
+
+    def record(self, label: str, value: float | None, frame: Frame) -> None:
+        self._events.frame = frame
+        self.plugin.post(label, value=value, sample_index=frame.sample_index, kind="parameter")
+        self._events.frame = None
+        log.info("%s: %s, from frame %d of %s on", self.plugin.name, label, frame.frame_number, self._input)
+        self._thread.report_now()  # before the answer: what was acknowledged survives the process
 
     # ---- frames ----
 

@@ -24,6 +24,7 @@ from eegd.config import load_config
 from eegd.errors import ConfigError, EegdError, FrameShared, LeasesExhausted, NeedsUnmet, ParamError, PluginError
 from eegd.journal import log_to_journal
 from eegd.libzmq import load_libzmq
+from eegd.live import LiveParams
 from eegd.liveness import BEGIN_S
 from eegd.memory import headroom, limit_memory, memory_limit_mb, stand_back
 from eegd.notify import Notifier, watchdog_interval_s
@@ -165,10 +166,11 @@ def run_plugin(plugin: Plugin, directory: Path, input_stream: str, *, supervised
     """Runs a plugin in this process, in its main thread, until its input ends or a signal comes; returns why."""
     with contextlib.ExitStack() as stack:
         report_fd = stack.enter_context(_report_fd()) if supervised else None
-        thread = OutputThread(plugin.name, directory)
+        live = LiveParams(plugin)
+        thread = OutputThread(plugin.name, directory, live.operations)
         stack.callback(thread.close)
         stack.enter_context(_signals_to(thread, supervised))
-        loop = PluginLoop(plugin, directory, input_stream, thread)
+        loop = PluginLoop(plugin, directory, input_stream, thread, live)
         if report_fd is not None:
             thread.report_to(report_fd, loop.facts)
             thread.watch_supervisor(sys.stdin.fileno())
