@@ -113,7 +113,8 @@ class PluginLoop:
         return {
             "input": self._input,
             **asdict(self.counts),
-            "set": self._live.given, "events": self._events.sender.facts(),
+            "set": self._live.given,
+            "events": self._events.sender.facts(),
             "busy": busy,
         }
 
