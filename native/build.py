@@ -42,6 +42,7 @@ HEADERS = [
     "chip.h",
     "board_sim.h",
     "board_linux.h",
+    "dsp/sos.h",
 ]
 # No fused multiply-add, which aarch64 has and x86-64 by default has not: a recording gives the same bits on both.
 FLAGS = ["-std=gnu11", "-O2", "-ffp-contract=off", "-Wall", "-Wextra", "-fvisibility=hidden"]

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A recursion cannot be spread over time, so channels are worked on in groups
+ * of LANES side by side. A tile of some samples of a group is turned so that
+ * the channels of one sample lie together, goes through all sections while it
+ * is in the first-level cache, and is turned back. Arithmetic is on vectors of
+ * fixed length, which GCC maps to NEON, SSE2 or AVX; several of them in one
+ * loop hide each other's latency. Lanes beyond the last channel compute on 0.
+ *
+ * Threads and ownership: see sos.h.
+ */
+#include "dsp/sos.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LANES 8
+#define TILE 32       /* samples; 2 KiB of float64 */
+#define NOTHING 1e-30 /* µV: a state below it is 0, before it gets so small that processors slow down */
+
+/* Doubles that the compiler computes on at once: in a register of NEON or SSE2, and in one of AVX. */
+typedef double pair __attribute__((vector_size(16)));
+typedef double four __attribute__((vector_size(32)));
+
+/* A value of each channel of a group. */
+typedef union {
+    double lane[LANES];
+    pair pairs[LANES / 2];
+    four fours[LANES / 4];
+} lanes;
+
+struct section {
+    double b0, b1, b2, a1, a2;
+};
+
+struct eegd_sos {
+    uint32_t n_sections, n_channels, n_groups;
+    struct section *sections;
+    lanes *state; /* of each group, of each section: s0, s1 */
+};
+
+int eegd_sos_create(struct eegd_sos **sos, const double *coefficients, uint32_t n_sections,
+                    uint32_t n_channels)
+{
+    if (n_sections < 1 || n_sections > EEGD_SOS_MAX_SECTIONS || n_channels < 1 ||
+        n_channels > EEGD_SOS_MAX_CHANNELS)
+        return -EINVAL;
+    for (uint32_t i = 0; i < 6 * n_sections; i++)
+        if (!isfinite(coefficients[i]) || (i % 6 == 3 && coefficients[i] == 0))
+            return -EINVAL;
+    struct eegd_sos *made = calloc(1, sizeof *made);
+    if (!made)
+        return -ENOMEM;
+    made->n_sections = n_sections;
+    made->n_channels = n_channels;
+    made->n_groups = (n_channels + LANES - 1) / LANES;
+    size_t n_bytes = (size_t)made->n_groups * n_sections * 2 * sizeof(lanes);
+    made->sections = calloc(n_sections, sizeof *made->sections);
+    made->state = aligned_alloc(64, n_bytes);
+    if (!made->sections || !made->state) {
+        eegd_sos_destroy(made);
+        return -ENOMEM;
+    }
+    memset(made->state, 0, n_bytes);
+    for (uint32_t i = 0; i < n_sections; i++) {
+        const double *c = coefficients + 6 * i;
+        made->sections[i] = (struct section){c[0] / c[3], c[1] / c[3], c[2] / c[3], c[4] / c[3], c[5] / c[3]};
+    }
+    *sos = made;
+    return 0;
+}
+
+void eegd_sos_destroy(struct eegd_sos *sos)
+{
+    if (!sos)
+        return;
+    free(sos->sections);
+    free(sos->state);
+    free(sos);
+}
+
+/* s0 and s1 of one section, for the channels of one group. */
+static lanes *state_of(const struct eegd_sos *sos, uint32_t group, uint32_t section)
+{
+    return sos->state + 2 * ((size_t)group * sos->n_sections + section);
+}
+
+void eegd_sos_settle(struct eegd_sos *sos, const double *first)
+{
+    for (uint32_t channel = 0; channel < sos->n_channels; channel++) {
+        double x = first[channel];
+        for (uint32_t i = 0; i < sos->n_sections; i++) {
+            const struct section *c = &sos->sections[i];
+            lanes *s = state_of(sos, channel / LANES, i);
+            uint32_t lane = channel % LANES;
+            double y = x * ((c->b0 + c->b1 + c->b2) / (1 + c->a1 + c->a2));
+            if (!isfinite(y))
+                x = y = 0;
+            s[1].lane[lane] = c->b2 * x - c->a2 * y;
+            /* What the first output needs, and not b1 x - a1 y + s1: near a double pole at 1 that is a
+             * difference of large numbers. */
+            s[0].lane[lane] = y - c->b0 * x;
+            x = y;
+        }
+    }
+}
+
+static void forget_nothings(lanes *state, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        for (int lane = 0; lane < LANES; lane++)
+            state[i].lane[lane] = fabs(state[i].lane[lane]) < NOTHING ? 0 : state[i].lane[lane];
+}
+
+/* One section takes one sample of some lanes: x becomes y. */
+#define STEP(vector, x, s0, s1)                                                                              \
+    do {                                                                                                     \
+        vector x_ = (x), y_ = b0 * x_ + s0;                                                                  \
+        s0 = b1 * x_ - a1 * y_ + s1;                                                                         \
+        s1 = b2 * x_ - a2 * y_;                                                                              \
+        (x) = y_;                                                                                            \
+    } while (0)
+
+/* One section over a tile. The states are variables of their own, so that they stay in registers. */
+static void run_section(const struct section *section, lanes *state, lanes *tile, size_t n)
+{
+    double b0 = section->b0, b1 = section->b1, b2 = section->b2, a1 = section->a1, a2 = section->a2;
+    pair p0 = state[0].pairs[0], q0 = state[0].pairs[1], r0 = state[0].pairs[2], s0 = state[0].pairs[3];
+    pair p1 = state[1].pairs[0], q1 = state[1].pairs[1], r1 = state[1].pairs[2], s1 = state[1].pairs[3];
+    for (size_t t = 0; t < n; t++) {
+        STEP(pair, tile[t].pairs[0], p0, p1);
+        STEP(pair, tile[t].pairs[1], q0, q1);
+        STEP(pair, tile[t].pairs[2], r0, r1);
+        STEP(pair, tile[t].pairs[3], s0, s1);
+    }
+    state[0].pairs[0] = p0, state[0].pairs[1] = q0, state[0].pairs[2] = r0, state[0].pairs[3] = s0;
+    state[1].pairs[0] = p1, state[1].pairs[1] = q1, state[1].pairs[2] = r1, state[1].pairs[3] = s1;
+}
+
+#ifdef __x86_64__
+/* The same operations in longer registers, and none of them fused: the same bits. */
+__attribute__((target("avx"))) static void run_section_avx(const struct section *section, lanes *state,
+                                                           lanes *tile, size_t n)
+{
+    double b0 = section->b0, b1 = section->b1, b2 = section->b2, a1 = section->a1, a2 = section->a2;
+    four p0 = state[0].fours[0], q0 = state[0].fours[1];
+    four p1 = state[1].fours[0], q1 = state[1].fours[1];
+    for (size_t t = 0; t < n; t++) {
+        STEP(four, tile[t].fours[0], p0, p1);
+        STEP(four, tile[t].fours[1], q0, q1);
+    }
+    state[0].fours[0] = p0, state[0].fours[1] = q0;
+    state[1].fours[0] = p1, state[1].fours[1] = q1;
+}
+#endif
+
+static void run_cascade(const struct eegd_sos *sos, uint32_t group, lanes *tile, size_t n)
+{
+#ifdef __x86_64__
+    if (__builtin_cpu_supports("avx")) {
+        for (uint32_t i = 0; i < sos->n_sections; i++)
+            run_section_avx(&sos->sections[i], state_of(sos, group, i), tile, n);
+        return;
+    }
+#endif
+    for (uint32_t i = 0; i < sos->n_sections; i++)
+        run_section(&sos->sections[i], state_of(sos, group, i), tile, n);
+}
+
+void eegd_sos_run(struct eegd_sos *sos, const float *in, ptrdiff_t in_stride, float *out,
+                  ptrdiff_t out_stride, size_t n_samples)
+{
+    lanes tile[TILE];
+    for (uint32_t group = 0; group < sos->n_groups; group++) {
+        uint32_t left = sos->n_channels - group * LANES, n_lanes = left < LANES ? left : LANES;
+        const float *from = in + (ptrdiff_t)group * LANES * in_stride;
+        float *to = out + (ptrdiff_t)group * LANES * out_stride;
+        if (n_lanes < LANES)
+            memset(tile, 0, sizeof tile);
+        for (size_t begin = 0; begin < n_samples; begin += TILE) {
+            size_t n = n_samples - begin < TILE ? n_samples - begin : TILE;
+            for (uint32_t lane = 0; lane < n_lanes; lane++)
+                for (size_t t = 0; t < n; t++)
+                    tile[t].lane[lane] = from[lane * in_stride + (ptrdiff_t)(begin + t)];
+            run_cascade(sos, group, tile, n);
+            for (uint32_t lane = 0; lane < n_lanes; lane++)
+                for (size_t t = 0; t < n; t++)
+                    to[lane * out_stride + (ptrdiff_t)(begin + t)] = (float)tile[t].lane[lane];
+        }
+        forget_nothings(state_of(sos, group, 0), 2 * sos->n_sections);
+    }
+}
+
+void eegd_sos_state(const struct eegd_sos *sos, uint32_t channel, double *state)
+{
+    for (uint32_t i = 0; i < sos->n_sections; i++) {
+        const lanes *s = state_of(sos, channel / LANES, i);
+        state[2 * i] = s[0].lane[channel % LANES];
+        state[2 * i + 1] = s[1].lane[channel % LANES];
+    }
+}
