@@ -40,6 +40,7 @@ __all__ = ["ENDED", "EXIT_FAILED", "EXIT_REFUSED", "main", "make_plugin", "run_p
 
 log = logging.getLogger(__name__)
 
+LINE = "%(levelname)s: %(message)s"
 ENDED = "ended"
 """The state that a plugin reports last when it ends in order; exit code 0 without it is a death like any other."""
 EXIT_FAILED = 1
@@ -192,6 +193,16 @@ def run_plugin(plugin: Plugin, directory: Path, input_stream: str, *, supervised
         return reason
 
 
+class LinesFormatter(logging.Formatter):
+    """For the supervisor, which reads lines: each one has the level, those after a record's first one behind a bar."""
+
+    def __init__(self) -> None:
+        super().__init__(LINE)
+
+    def format(self, record: logging.LogRecord) -> str:
+        return super().format(record).replace("\n", f"\n{record.levelname}| ")
+
+
 def warning_line(
     message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
 ) -> str:
@@ -209,7 +220,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{error}\n")
         return EXIT_REFUSED
     if not log_to_journal(f"eegd-{arguments.name}"):
-        logging.basicConfig(format="%(levelname)s: %(message)s", stream=sys.stderr)
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(LinesFormatter() if arguments.supervised else logging.Formatter(LINE))
+        logging.basicConfig(handlers=[handler])
     logging.getLogger().setLevel(arguments.log_level.upper())
     faulthandler.enable()  # where each thread was, when it aborts, is aborted for hanging, or does not survive its C
     warnings.formatwarning = warning_line

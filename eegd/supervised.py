@@ -10,6 +10,7 @@ import contextlib
 import json
 import logging
 import os
+import re
 import signal
 import sys
 import time
@@ -36,6 +37,9 @@ ABORT_S = 1.0
 """After SIGABRT, by which the process says where it hangs, until SIGKILL."""
 WAITING = "waiting for input"
 LEVELS = {"DEBUG": logging.DEBUG, "INFO": logging.INFO, "WARNING": logging.WARNING, "ERROR": logging.ERROR}
+LEVEL = re.compile(r"(?:(DEBUG|INFO|WARNING|ERROR)([:|]) )?(.*)", re.DOTALL)
+"""A line of the plugin's process: of its log, with a bar where it goes on; else whatever it prints."""
+SKIPPED = re.compile(r"frame (\d+) of \S+ skipped")
 LONGEST_LINE = 64 * 1024
 
 
@@ -249,14 +253,15 @@ class Supervised:
         """Its log lines and all that it prints become ours, under its name."""
         logger = logging.getLogger(f"eegd.plugin.{self.name}")
         async for line in _lines(stderr):
-            level, found, text = line.partition(": ")
-            if not (found and level in LEVELS):
-                level, text = "INFO", line
+            level, mark, text = LEVEL.match(line).groups()  # type: ignore[union-attr]
             if self._traceback.read(line):
                 level = "ERROR"
-            if level == "ERROR":
+            if level == "ERROR" and mark != "|":
                 self._last_error, self._said_error = text[:500], True
-            logger.log(LEVELS[level], "%s", text, extra={"EEGD_PLUGIN": self.name})
+            fields = {"EEGD_PLUGIN": self.name}
+            if frame := SKIPPED.search(text):
+                fields["EEGD_FRAME"] = frame[1]
+            logger.log(LEVELS[level or "INFO"], "%s", text, extra=fields)
 
     def _tell(self, kind: str, code: int | None, **facts: object) -> None:
         how = "" if code is None else f": {_how(code)}"

@@ -170,6 +170,7 @@ def test_six_plugins_that_misbehave_at_once_cost_nobody_else_a_frame(daemon: Dae
     assert "no memory for 3 frames in a row: memory_mb = 250 is used up" in rows["leaks"]["last_error"]
     assert rows["leaks"]["memory_mb"] == 250
     assert "MemoryError" in d.stderr
+    assert re.search(r"ERROR eegd.plugin.raises: +raise ValueError\(.the tenth.\)", d.stderr)
     assert "plugin 'keeps' keeps arrays of frames" in rows["keeps"]["last_error"]
     forget_tracebacks(d)
 
