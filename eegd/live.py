@@ -39,6 +39,9 @@ class Host(Protocol):
     def change(self, names: tuple[str, ...]) -> None:
         """Tells the plugin, and begins a new epoch where its outputs are other ones. Raises what the plugin raises."""
 
+    def settle(self) -> None:
+        """The answer has gone out, and the frame may be processed."""
+
     def fail_change(self) -> None:
         """The plugin raised, and what it holds is unknown: it is reset before the next frame."""
 
@@ -126,6 +129,7 @@ class LiveParams:
         change = self._waiting.popleft()
         facts = self._try(change.values, frame, host)
         change.loop.call_soon_threadsafe(change.finish, facts)
+        host.settle()
 
     def _try(self, values: dict[str, Any], frame: Frame, host: Host) -> dict[str, object]:
         plugin = self._plugin

@@ -84,14 +84,17 @@ class OutputThread:
     def n_active(self) -> int:
         return self.call(lambda: self.server.n_active)
 
-    def begin_epoch(self, output: Output, n_readers: int, within_s: float) -> None:
-        """Readers can attach from now on; waits for as many as there were before, but not long."""
+    def begin_epoch(self, output: Output) -> None:
+        """Readers can attach from now on."""
 
         def begin() -> None:
             self._description = output.description
             self.server.begin_epoch(output.outlet)
 
         self.call(begin)
+
+    def await_readers(self, output: Output, n_readers: int, within_s: float) -> None:
+        """Waits for as many as there were before this epoch, but not long."""
         deadline = time.monotonic() + within_s
         while self.n_active < n_readers and time.monotonic() < deadline and not self.stopping.is_set():
             with self.sending:

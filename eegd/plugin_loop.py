@@ -81,6 +81,8 @@ class PluginLoop:
         self._input = input_stream
         self._thread = thread
         self._live = live
+        self._n_returning = 0
+        """Readers of an epoch that a change of parameters has ended."""
         self._output: Output | None = None
         self._n_epochs = 0
         """Epochs of the input that were followed."""
@@ -204,7 +206,8 @@ class PluginLoop:
         self._call("start", info)
         outputs = self._call("outputs", info)
         self._output = Output(plugin, info, outputs, self._input, self._thread.sending)
-        self._thread.begin_epoch(self._output, n_readers, RETURN_S)
+        self._thread.begin_epoch(self._output)
+        self._thread.await_readers(self._output, n_readers, RETURN_S)
         self._must_reset = False
         self.counts.state = "running"
         self._thread.report_now()
@@ -257,10 +260,16 @@ class PluginLoop:
             return
         renewed = Output(self.plugin, self.plugin.info, outputs, self._input, self._thread.sending)
         renewed.trail = self._output.trail  # what is missing since the last output is told by the next
-        n_readers = self._thread.n_active
+        self._n_returning = self._thread.n_active
         self._end_epoch("reconfigured")
         self._output = renewed
-        self._thread.begin_epoch(renewed, n_readers, RETURN_S)
+        self._thread.begin_epoch(renewed)
+
+    def settle(self) -> None:
+        """Who waited for the answer to a change may be a reader that comes back only now."""
+        if self._n_returning and self._output is not None:
+            self._thread.await_readers(self._output, self._n_returning, RETURN_S)
+        self._n_returning = 0
 
     def fail_change(self) -> None:
         self._must_reset = True

@@ -46,7 +46,7 @@ EXAMPLES = """examples:
   eegctl check --test-signal --shorted
   eegctl board rate=500               stops, writes, verifies, starts again
   eegctl channel Oz gain=12
-  eegctl set bandpower window=4       from the next frame on
+  eegctl set bandpower length=4       from the next frame on
   eegctl doctor                       what is wrong, why it matters, what mends it
 
 exit codes: 0 done, 1 refused by the daemon or something red, 2 usage, 3 no daemon, 130 interrupted

@@ -24,7 +24,6 @@ PICK = """
 from eegd.plugin import Outputs, Param, Plugin
 class Pick(Plugin):
     channels = Param("all", kind="channels")
-    n_failed = 0
     lag = Param(0.0, min=0, max=1, unit="s")
     def outputs(self, info):
         if self.lag == 0.5:
@@ -121,15 +120,15 @@ def test_set_and_get_on_the_command_line(daemon: DaemonFactory, capsys: pytest.C
     client = process.connect()
     open_when_there(client, "bandpower").close()
     where = ["--runtime-dir", str(process.directory)]
-    assert eegctl(["set", *where, "bandpower", "window=1", "relative:yes"]) == 0
+    assert eegctl(["set", *where, "bandpower", "length=1", "relative:yes"]) == 0
     out = capsys.readouterr().out
-    assert "window: 2 → 1 s\nrelative: false → true\nfrom input frame " in out
+    assert "length: 2 → 1 s\nrelative: false → true\nfrom input frame " in out
     assert eegctl(["get", *where, "bandpower"]) == 0
-    assert "window    1 s    Length of signal" in capsys.readouterr().out
+    assert "length    1 s    " in capsys.readouterr().out
     assert eegctl(["get", *where, "bandpower", "step", "--json"]) == 0
     assert capsys.readouterr().out == "0.2\n"
-    assert eegctl(["set", *where, "bandpower", "window=99"]) == 1
-    assert "bandpower: window = 99: a number from 0.25 to 30 s" in capsys.readouterr().err
+    assert eegctl(["set", *where, "bandpower", "length=99"]) == 1
+    assert "bandpower: length = 99: a number from 0.25 to 30 s" in capsys.readouterr().err
     assert eegctl(["set", *where, "raw", "gain=1"]) == 1
     assert "stream 'raw' is no plugin's" in capsys.readouterr().err
     assert eegctl(["get", *where, "nobody"]) == 1
