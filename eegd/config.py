@@ -272,6 +272,8 @@ def _read_plugins(tree: object, problems: Problems) -> PluginsConfig:
                     check_value(keys[param], value)
                 except ValueError as error:
                     problems.add(f"plugins.{name}", param, str(error), value)
+            elif param == "plugin" and not (isinstance(value, str) and re.fullmatch(PLUGIN, value)):
+                problems.add(f"plugins.{name}", param, f"a plugin's name: {PLUGIN_SAYS}", value)
             elif not re.fullmatch(rf"{PARAM}(\.{PARAM})?" if "chain" in params else PARAM, param):
                 problems.add(f"plugins.{name}", param, "no parameter's name: letters, digits, _ and -", value)
             elif not is_plain_value(value):

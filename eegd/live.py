@@ -71,11 +71,11 @@ class Change:
 class LiveParams:
     """The changes that wait for one plugin. `operations` are the control thread's; `apply` is the main thread's."""
 
-    def __init__(self, plugin: Plugin) -> None:
+    def __init__(self, plugin: Plugin, given: Mapping[str, Any] | None = None) -> None:
         self._plugin = plugin
         self._waiting: deque[Change] = deque()
-        self.given: dict[str, Any] = {}
-        """What was set since the process began and holds now."""
+        self.given: Mapping[str, Any] = dict(given or {})
+        """What was set while the plugin ran, also before a restart. Each change makes another one, for any thread."""
         self.operations = {"params": self._params, "set": self._set}
         """For the attach server: each takes a request, and a function that takes the answer."""
 
@@ -144,7 +144,7 @@ class LiveParams:
             plugin.__dict__["_param_values"] = before
             resolve_channels(plugin, plugin.info.labels)
             return {"ok": False, "error": self._refusal(error, names, host)[:MAX_ERROR]}
-        self.given.update(values)
+        self.given = {**self.given, **values}
         shown = param_values(plugin)
         if names:
             label = ", ".join(f"{name} {_text(shown_before[name])} → {_text(shown[name])}" for name in names)

@@ -10,7 +10,7 @@ __all__ = ["OWN_LIMITS", "PluginSettings", "input_of", "limit_of", "plugin_comma
 
 OWN_LIMITS = ("hang_s", "memory_mb")
 """Keys of [plugins] that a plugin's own table may have too, for itself."""
-NO_PARAMS = ("input", "chain", *OWN_LIMITS)
+NO_PARAMS = ("input", "plugin", "chain", *OWN_LIMITS)
 
 
 class PluginSettings(Protocol):
@@ -44,6 +44,8 @@ def plugin_command(settings: PluginSettings, name: str) -> tuple[str, ...]:
     table = settings.params.get(name, {})
     params = {key: value for key, value in table.items() if key not in NO_PARAMS}
     words = [name, "--params", json.dumps(params)]
+    if "plugin" in table:
+        words += ["--plugin", str(table["plugin"])]
     words += ["--memory-mb", f"{limit_of(settings, name, 'memory_mb'):g}"]
     if (chain := table.get("chain")) is not None:
         words += ["--chain", ",".join(map(str, chain)) if isinstance(chain, list) else str(chain)]

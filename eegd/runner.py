@@ -36,7 +36,7 @@ from eegd.plugin_loop import PluginLoop
 from eegd.runtime_dir import find_dir, stream_socket
 from eegd.stream import MissedFrames
 
-__all__ = ["ENDED", "EXIT_FAILED", "EXIT_REFUSED", "main", "make_plugin", "run_plugin", "warning_line"]
+__all__ = ["ENDED", "EXIT_FAILED", "EXIT_REFUSED", "main", "make_plugin", "plugin_of", "run_plugin", "warning_line"]
 
 log = logging.getLogger(__name__)
 
@@ -113,6 +113,10 @@ def _parser() -> argparse.ArgumentParser:
         metavar="P,P…",
         help="run these plugins one after the other in this process, as NAME; a stage is a plugin, or stage=plugin",
     )
+    parser.add_argument("--plugin", metavar="P", help="which plugin it is, where it is not named like its stream")
+    parser.add_argument(
+        "--set", dest="live", default="{}", metavar="JSON", help="parameters that were set while it ran before"
+    )
     parser.add_argument("--params", dest="json", default="{}", metavar="JSON", help="parameters as a JSON object")
     parser.add_argument("--memory-mb", type=float, default=0.0, metavar="N", help="limit of its own memory; 0: none")
     parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
@@ -134,13 +138,13 @@ def _arguments_of(argv: Sequence[str]) -> argparse.Namespace:
     return parser.parse_intermixed_args([*configured, *argv])
 
 
-def _params_of(arguments: argparse.Namespace) -> dict[str, object]:
+def _object_in(option: str, text: str) -> dict[str, object]:
     try:
-        values = json.loads(arguments.json)
+        values = json.loads(text)
     except ValueError as error:
-        raise ParamError(f"--params {arguments.json!r:.60}: {error}") from None
+        raise ParamError(f"{option} {text!r:.60}: {error}") from None
     if not isinstance(values, dict):
-        raise ParamError(f"--params {arguments.json!r:.60}: an object is wanted, as in '{{\"length\": 2}}'")
+        raise ParamError(f"{option} {text!r:.60}: an object is wanted, as in '{{\"length\": 2}}'")
     return values
 
 
@@ -150,24 +154,54 @@ def make_plugin(
     values: Mapping[str, object],
     words: Sequence[str] = (),
     chain: Sequence[str] = (),
+    plugin: str | None = None,
 ) -> Plugin:
     """An instance with checked parameters; those given as words count more. chain: the stages, where it is one.
-    Raises PluginError, ParamError."""
-    plugin_class = make_chain(name, chain, dirs) if chain else load_plugin(name, dirs)
+    plugin: which it is, where its name is another one. Raises PluginError, ParamError."""
+    plugin_class = make_chain(name, chain, dirs) if chain else load_plugin(plugin or name, dirs)
+    plugin_class.name = name
     checked = check_params(plugin_class, {**values, **parse_words(plugin_class, words, partial=True)})
     try:
-        plugin = plugin_class()
+        made = plugin_class()
     except Exception as error:
         raise PluginError(f"plugin {name!r}: cannot be made: {type(error).__name__}: {error}") from error
+    assign_params(made, checked)
+    return made
+
+
+def plugin_of(argv: Sequence[str]) -> tuple[Plugin, str]:
+    """What a command line makes, and the stream that it reads. Raises EegdError."""
+    return _plugin_of(_arguments_of(argv))
+
+
+def _plugin_of(arguments: argparse.Namespace) -> tuple[Plugin, str]:
+    values = _object_in("--params", arguments.json)
+    chain = stages_in(arguments.chain)
+    plugin = make_plugin(arguments.name, arguments.plugin_dir, values, arguments.params, chain, arguments.plugin)
+    input_stream = arguments.input or plugin.input
+    stream_socket(input_stream)
+    if input_stream == plugin.name:
+        raise PluginError(f"plugin {plugin.name!r}: reads its own stream")
+    return plugin, input_stream
+
+
+def _set_again(plugin: Plugin, values: Mapping[str, object]) -> dict[str, object]:
+    """What was set while it ran before holds again. If it can not any more, what it was started with does."""
+    try:
+        checked = check_params(type(plugin), values, partial=True)
+    except ParamError as error:
+        log.warning("what was set before is forgotten: %s", error)
+        return {}
     assign_params(plugin, checked)
-    return plugin
+    return checked
 
 
-def run_plugin(plugin: Plugin, directory: Path, input_stream: str, *, supervised: bool = False) -> str:
+def run_plugin(
+    plugin: Plugin, directory: Path, input_stream: str, live: LiveParams, *, supervised: bool = False
+) -> str:
     """Runs a plugin in this process, in its main thread, until its input ends or a signal comes; returns why."""
     with contextlib.ExitStack() as stack:
         report_fd = stack.enter_context(_report_fd()) if supervised else None
-        live = LiveParams(plugin)
         thread = OutputThread(plugin.name, directory, live.operations)
         stack.callback(thread.close)
         stack.enter_context(_signals_to(thread, supervised))
@@ -249,20 +283,15 @@ def _run(arguments: argparse.Namespace) -> int:
         except (OSError, ValueError) as error:
             log.warning("memory_mb = %g cannot be set: %s", arguments.memory_mb, error)
         directory = Path(arguments.runtime_dir) if arguments.runtime_dir else find_dir()
-        plugin = make_plugin(
-            arguments.name, arguments.plugin_dir, _params_of(arguments), arguments.params, stages_in(arguments.chain)
-        )
-        input_stream = arguments.input or plugin.input
-        stream_socket(input_stream)
-        if input_stream == plugin.name:
-            raise PluginError(f"plugin {plugin.name!r}: reads its own stream")
+        plugin, input_stream = _plugin_of(arguments)
+        live = LiveParams(plugin, _set_again(plugin, _object_in("--set", arguments.live)))
     except EegdError as error:
         if isinstance(error.__cause__, MemoryError):
             raise error.__cause__ from error
         log.error("%s", error)
         return EXIT_REFUSED
     try:
-        run_plugin(plugin, directory, input_stream, supervised=arguments.supervised)
+        run_plugin(plugin, directory, input_stream, live, supervised=arguments.supervised)
     except LeasesExhausted as error:
         log.error("plugin %r keeps arrays of frames: %s", plugin.name, error)
         return EXIT_FAILED
