@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ MAX_CONNECTIONS = 64
 
 Answer = Mapping[str, object] | tuple[Mapping[str, object], list[int]]
 """What an operation returns: facts, or facts and descriptors that go along (and stay the daemon's)."""
-Operation = Callable[[Mapping[str, Any]], Answer]
+Operation = Callable[[Mapping[str, Any]], Answer | Coroutine[Any, Any, Answer]]
+"""A coroutine may take its time; its connection hears nothing else meanwhile."""
 
 
 class ControlServer:
@@ -36,6 +37,8 @@ class ControlServer:
         self._operations = operations
         self._loop = asyncio.get_running_loop()
         self._connections: dict[socket.socket, asyncio.TimerHandle] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        """Operations that take their time."""
         self._listener = Listener(directory / CONTROL_SOCKET, self._on_connection)
 
     def _on_connection(self, connection: socket.socket) -> None:
@@ -52,43 +55,74 @@ class ControlServer:
             connection.close()
 
     def _on_packet(self, connection: socket.socket) -> None:
-        fds: list[int] = []
-        answer: Mapping[str, object]
         try:
             received = receive_packet(connection)
-            if received is None:
-                self._drop(connection)
-                return
-            answer, fds = self._answer(received[0])
         except BlockingIOError:
             return
         except ProtocolError as error:
-            answer = {"ok": False, "error": str(error)}
+            self._send(connection, {"ok": False, "error": str(error)})
+            return
         except OSError:
             self._drop(connection)
+            return
+        if received is None:
+            self._drop(connection)
+            return
+        request = received[0]
+        try:
+            result = self._begin(request)
+        except Exception as error:
+            self._send(connection, _refusal(request, error))
+            return
+        if isinstance(result, Coroutine):
+            self._loop.remove_reader(connection)
+            task = self._loop.create_task(self._finish(connection, request, result))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        else:
+            self._answer(connection, result)
+
+    def _begin(self, request: dict[str, Any]) -> Answer | Coroutine[Any, Any, Answer]:
+        name = value_of(request, "op", str)
+        operation = self._operations.get(name)
+        if operation is None:
+            raise ProtocolError(f"operation {name!r:.40}: one of {', '.join(sorted(self._operations))}")
+        return operation(request)
+
+    async def _finish(
+        self, connection: socket.socket, request: Mapping[str, Any], work: Coroutine[Any, Any, Answer]
+    ) -> None:
+        try:
+            self._answer(connection, await work)
+        except Exception as error:
+            self._send(connection, _refusal(request, error))
+        if connection in self._connections:
+            self._loop.add_reader(connection, self._on_packet, connection)
+
+    def _answer(self, connection: socket.socket, answer: Answer) -> None:
+        facts, fds = answer if isinstance(answer, tuple) else (answer, [])
+        self._send(connection, {"ok": True, **facts}, fds)
+
+    def _send(self, connection: socket.socket, answer: Mapping[str, object], fds: Sequence[int] = ()) -> None:
+        if connection not in self._connections:  # dropped while its request was worked on
             return
         try:
             send_packet(connection, answer, fds)
         except (OSError, ProtocolError):
             self._drop(connection)
 
-    def _answer(self, request: dict[str, Any]) -> tuple[Mapping[str, object], list[int]]:
-        try:
-            name = value_of(request, "op", str)
-            operation = self._operations.get(name)
-            if operation is None:
-                raise ProtocolError(f"operation {name!r:.40}: one of {', '.join(sorted(self._operations))}")
-            result = operation(request)
-        except EegdError as error:
-            return {"ok": False, "error": str(error)}, []
-        except Exception as error:  # a bug of ours must not take the daemon down; it is told and logged
-            log.exception("operation %r failed", request.get("op"))
-            return {"ok": False, "error": f"internal error: {type(error).__name__}: {error}"}, []
-        facts, fds = result if isinstance(result, tuple) else (result, [])
-        return {"ok": True, **facts}, fds
-
     def close(self) -> None:
         """Ends every connection."""
         self._listener.close()
+        for task in self._tasks:
+            task.cancel()
         for connection in list(self._connections):
             self._drop(connection)
+
+
+def _refusal(request: Mapping[str, Any], error: Exception) -> dict[str, object]:
+    if isinstance(error, EegdError):
+        return {"ok": False, "error": str(error)}
+    # A bug of ours must not take the daemon down; it is told and logged.
+    log.error("operation %r failed", request.get("op"), exc_info=error)
+    return {"ok": False, "error": f"internal error: {type(error).__name__}: {error}"}

@@ -35,6 +35,7 @@ from eegd.libzmq import load_libzmq
 from eegd.marker_lines import open_markers
 from eegd.memory import io_thread_priority, lock_memory
 from eegd.notify import Notifier
+from eegd.plugin_operations import plugin_operations
 from eegd.posted import PostedEvents
 from eegd.runtime_dir import Lock, default_dir, prepare_dir
 from eegd.status import daemon_info, daemon_status, status_line, summary_line
@@ -109,7 +110,9 @@ class Daemon:
             self.acquisition.warn(warning)
         if self.notifier.has_manager and self.acquisition.flags:
             self.acquisition.warn(f"these data are no person's: {', '.join(flag_names(self.acquisition.flags))}")
-        self.supervisor = Supervisor(self.directory, config.plugins, self.events)
+        self.supervisor = Supervisor(
+            self.directory, config.plugins, self.events, [acquisition.stream for acquisition in self.acquisitions]
+        )
         self.markers = open_markers(config, self.events, self.acquisitions)
         if self.markers is not None:
             undo.callback(self.markers.close)
@@ -129,6 +132,7 @@ class Daemon:
                 "stop": self._op_stop,
                 "keep_check": self._op_keep_check,
                 "last_check": lambda _: {"check": self.check_file.last()},
+                **plugin_operations(self.supervisor),
             },
         )
         undo.callback(control.close)
@@ -254,15 +258,21 @@ class Daemon:
 
     def _on_sighup(self) -> None:
         self.health.reload()
+        self._spawn(self._reload())
+
+    async def _reload(self) -> None:
         try:
-            log.info("reloaded: %s", self.reload())
+            log.info("reloaded: %s", await self.reload())
         except EegdError as error:
             log.error("reload refused, nothing was changed: %s", error)
         self.health.look()
 
-    def reload(self) -> Mapping[str, object]:
-        """Reads the file again: live keys at once, chip settings through a new epoch; names what needs a restart."""
+    async def reload(self) -> Mapping[str, object]:
+        """Reads the file again: live keys at once, chip settings through a new epoch; names what needs a restart.
+        Plugins are looked at before anything is changed."""
         config = load_config(self.config.path, self._overrides, self.config.base)
+        await self.supervisor.check(config.plugins)
+        self.supervisor.read_again(config.plugins)
         _, _, restart = classify_changes(self.config, config)
         answer = dict(self._reconfigure(_without(config, self.config, restart)))
         for key in restart:

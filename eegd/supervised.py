@@ -15,7 +15,7 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from eegd.liveness import Liveness, Traceback
@@ -63,9 +63,12 @@ class Supervised:
         *,
         input_stream: str | None = None,
         memory_mb: float = 0.0,
+        given: Mapping[str, object] | None = None,
+        on_input: Callable[[], None] = lambda: None,
     ) -> None:
         """arguments: of its command line; other ones mean another process. input_stream: what the configuration says
-        of its input; None leaves it to the plugin. memory_mb: its limit, for the report."""
+        of its input; None leaves it to the plugin. memory_mb: its limit, for the report. given: parameters that were
+        set live. on_input: called when the plugin has told what it reads."""
         self.name = name
         self.arguments = arguments
         self.hang_s = 0.0
@@ -78,6 +81,10 @@ class Supervised:
         self._events = events
         self._input = input_stream
         self._memory_mb = memory_mb
+        self._given = given or {}
+        self._on_input = on_input
+        self.refused = False
+        """Held by others than itself: it does not fit into the graph."""
         self._process: asyncio.subprocess.Process | None = None
         self._deaths: deque[float] = deque(maxlen=BUDGET + 1)
         self._facts: dict[str, object] = {}
@@ -95,6 +102,38 @@ class Supervised:
     @property
     def pid(self) -> int | None:
         return self._process.pid if self._process is not None and self._process.returncode is None else None
+
+    @property
+    def is_begun(self) -> bool:
+        return self._task is not None
+
+    @property
+    def has_worked(self) -> bool:
+        """It has had frames, in this process or the one before."""
+        return bool(self._facts.get("frames_in"))
+
+    @property
+    def input(self) -> str | None:
+        """The stream that it reads, as it says, or else as the configuration does; None: not known yet."""
+        told = self._facts.get("input", self._input)
+        return None if told is None else str(told)
+
+    @property
+    def given(self) -> Mapping[str, object]:
+        """Parameters that were set while it ran; a process that takes its place begins with them."""
+        told = self._facts.get("set")
+        return told if isinstance(told, dict) else self._given
+
+    @property
+    def readers(self) -> list[str]:
+        """Who has its stream open, plugins included."""
+        told = self._facts.get("readers")
+        return list(map(str, told)) if isinstance(told, list) and self.pid is not None else []
+
+    def hold(self, reason: str) -> None:
+        """It does not fit into the graph, for this reason. It must not run."""
+        self.refused, self.state, self._last_error = True, "held", reason
+        self._tell("plugin held", None)
 
     def start(self, after: Iterable[asyncio.Task[None]] = ()) -> None:
         """Starts it once those tasks have ended, and keeps it running. Needs a running loop."""
@@ -175,6 +214,7 @@ class Supervised:
             "-m",
             "eegd.runner",
             *self.arguments,
+            *(("--set", json.dumps(self.given)) if self.given else ()),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -247,7 +287,9 @@ class Supervised:
                     self._said_end = True
                 elif isinstance(state, str) and self.state not in ("stopping", "stopped"):
                     self.state = state
-                self._facts = facts
+                before, self._facts = self.input, facts
+                if self.input != before:
+                    self._on_input()
 
     async def _log(self, stderr: asyncio.StreamReader) -> None:
         """Its log lines and all that it prints become ours, under its name."""
@@ -267,8 +309,8 @@ class Supervised:
         how = "" if code is None else f": {_how(code)}"
         fields = {"EEGD_PLUGIN": self.name}
         bad = kind in ("plugin died", "plugin hung", "plugin held")
-        if bad and code is not None and self._last_error:
-            told = self._last_error.startswith(_how(code))
+        if bad and self._last_error:
+            told = code is None or self._last_error.startswith(_how(code))
             how = f": {self._last_error}" if told else f"{how}: {self._last_error}"
         log.log(logging.WARNING if bad else logging.INFO, "%s %s%s", kind, self.name, how, extra=fields)
         self._events.post(

@@ -27,7 +27,7 @@ from eegd.cli.doctor import add_arguments as add_doctor_arguments
 from eegd.cli.doctor import run_doctor
 from eegd.cli.mark import add_arguments as add_mark_arguments
 from eegd.cli.mark import run_mark
-from eegd.cli.params import add_commands as add_param_commands
+from eegd.cli.plugin import add_commands as add_plugin_commands
 from eegd.cli.start import INTERRUPTED
 from eegd.client import Client, connect
 from eegd.errors import DaemonNotRunning, EegdError, StreamLost
@@ -111,7 +111,7 @@ def build_parser() -> argparse.ArgumentParser:
     channel = command("channel", _channel, "change one channel")
     channel.add_argument("label", metavar="LABEL")
     channel.add_argument("settings", nargs="+", metavar="NAME=VALUE", type=_setting, help="such as gain=12")
-    add_param_commands(command)
+    add_plugin_commands(command)
     add_doctor_arguments(
         command("doctor", run_doctor, "what is wrong with computer, daemon or board, and what mends it")
     )

@@ -1,0 +1,101 @@
+"""`eegctl plugin add`, `remove` and `restart`: the plugins of a running daemon."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+from eegd.cli.common import FAILED, OK
+from eegd.cli.params import add_commands as add_param_commands
+from eegd.client import Client
+from eegd.errors import EegdError
+from eegd.schema import toml_value
+
+__all__ = ["add_commands", "run_plugin"]
+
+OWN_WORD = re.compile(r"(as|input)[=:](.*)", re.DOTALL)
+SETTLED = ("running", "waiting for input", "held", "ended")
+SETTLE_S = 10.0
+POLL_S = 0.05
+
+
+def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
+    """All that is about plugins. command: makes a subcommand from its name, its function and a sentence."""
+    add_param_commands(command)
+    plugin = command("plugin", run_plugin, "add, remove or restart a plugin while the daemon runs")
+    actions = plugin.add_subparsers(dest="action", metavar="ACTION", required=True)
+    add = actions.add_parser("add", help="start one more plugin")
+    add.add_argument("name", metavar="NAME", help="the plugin")
+    add.add_argument(
+        "words", nargs="*", metavar="WORD", help="parameters; as=NAME names its stream, input=STREAM what it reads"
+    )
+    remove = actions.add_parser("remove", help="end a plugin for good")
+    remove.add_argument("name", metavar="NAME")
+    remove.add_argument("--force", action="store_true", help="also where others read its stream")
+    restart = actions.add_parser("restart", help="a new process, also for a plugin that is held or has ended")
+    restart.add_argument("name", metavar="NAME")
+    restart.add_argument("--as-configured", action="store_true", help="forget what was set while it ran")
+
+
+def run_plugin(client: Client, args: argparse.Namespace) -> int:
+    actions = {"add": _add, "remove": _remove, "restart": _restart}
+    return actions[args.action](client, args)
+
+
+def _add(client: Client, args: argparse.Namespace) -> int:
+    own: dict[str, str] = {}
+    words = []
+    for word in args.words:
+        if found := OWN_WORD.fullmatch(word):
+            if found[1] in own:
+                raise EegdError(f"{found[1]}= is given twice")
+            own[found[1]] = found[2]
+        else:
+            words.append(word)
+    answer = client.ask("plugin_add", 60.0, plugin=args.name, words=words, **own)
+    code = _settle(client, answer["name"])
+    print("\nuntil the daemon ends; to keep it, write into the configuration:\n")
+    print(f"[plugins]\nrun = {toml_value(tuple(answer['run']))}")
+    if answer["table"]:
+        print(f"\n[plugins.{answer['name']}]")
+        for key, value in answer["table"].items():
+            print(f"{key} = {toml_value(tuple(value) if isinstance(value, list) else value)}")
+    return code
+
+
+def _remove(client: Client, args: argparse.Namespace) -> int:
+    answer = client.ask("plugin_remove", name=args.name, force=args.force)
+    print(f"{args.name}: removed")
+    if answer["readers"]:
+        print(f"its stream has ended for {', '.join(answer['readers'])}")
+    if answer["configured"]:
+        print("the configuration names it: it comes back with a reload, or when the daemon starts again")
+    return OK
+
+
+def _restart(client: Client, args: argparse.Namespace) -> int:
+    answer = client.ask("plugin_restart", name=args.name, as_configured=args.as_configured)
+    if answer["set"]:
+        print(f"{args.name}: as it was set, with {', '.join(f'{k}={v}' for k, v in answer['set'].items())}")
+    return _settle(client, args.name)
+
+
+def _settle(client: Client, name: str) -> int:
+    """Waits until it is clear what became of a plugin, and says it."""
+    deadline = time.monotonic() + SETTLE_S
+    while True:
+        row: dict[str, Any] | None = next(
+            (row for row in client.ask("status")["status"]["plugins"] if row["name"] == name), None
+        )
+        if row is None or row["state"] in SETTLED or row["restarts"] or time.monotonic() > deadline:
+            break
+        time.sleep(POLL_S)
+    state = "gone" if row is None else row["state"]
+    why = f": {row['last_error']}" if row is not None and row["last_error"] else ""
+    reads = f", reads {row['input']}" if row is not None and row.get("input") else ""
+    well = state in ("running", "waiting for input", "starting")
+    print(f"{name}: {state}{reads if well else ''}{'' if well else why}")
+    return OK if well else FAILED
