@@ -108,9 +108,9 @@ def test_parameters_are_checked_before_a_plugin_is_made() -> None:
     assert make_plugin("template", [], {"gain": "2"}).gain == 2.0  # type: ignore[attr-defined]
 
 
-def test_the_template_is_about_twenty_lines() -> None:
+def test_the_template_has_less_than_thirty_lines() -> None:
     text = Path(find_plugins()["template"].location).read_text()
-    assert len(text.splitlines()) <= 24
+    assert len(text.splitlines()) < 30
 
 
 # ---- what an output says about its input ----
