@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import zmq
 
+from eegd.recent_events import RecentEvents
 from eegd.runtime_dir import EVENTS_SOCKET
 
 __all__ = ["EventPublisher", "subscribed"]
@@ -29,7 +29,7 @@ class EventPublisher:
     """
 
     def __init__(self, directory: Path, context: zmq.Context[zmq.Socket[bytes]]) -> None:
-        self.recent: deque[dict[str, object]] = deque(maxlen=KEPT)
+        self.recent = RecentEvents(KEPT)
         self.n_posted = 0
         self.n_dropped = 0
         self._path = directory / EVENTS_SOCKET
@@ -70,7 +70,7 @@ class EventPublisher:
         }
         self.n_posted += 1
         if kind not in PERIODIC:
-            self.recent.append(event)
+            self.recent.append(self.n_posted, event)
         try:
             self._socket.send(json.dumps(event).encode(), zmq.DONTWAIT)
         except zmq.Again:

@@ -5,6 +5,7 @@
 #include "board.h"
 #include "capture.h"
 #include "counter_inline.h"
+#include "detect.h"
 #include "ring.h"
 #include "stream_fixture.h"
 
@@ -532,6 +533,74 @@ static void test_without_a_free_slab_samples_are_overruns(void)
     finish();
 }
 
+/* A table that tells the value of every sample that it sees, and the rings that it needs. */
+static struct eegd_events *add_detectors(void)
+{
+    struct eegd_detect_config detectors = {.map = config.map,
+                                           .markers = eegd_events_new(2),
+                                           .detections = eegd_events_new(2),
+                                           .reports = eegd_events_new(512),
+                                           .n_detectors = 1,
+                                           .detectors = {{.kind = EEGD_DETECTOR_STREAM, .interval = 1}}};
+    config.detect = eegd_detect_new(&detectors);
+    eegd_events_free(detectors.markers); /* nothing looks at pins or crossings here */
+    eegd_events_free(detectors.detections);
+    return detectors.reports;
+}
+
+static void test_detectors_see_exactly_the_samples_that_are_in_frames(void)
+{
+    struct eegd_event event;
+    struct eegd_events *reports;
+    struct eegd_frame frame;
+    prepare(1000);
+    reports = add_detectors();
+    steps(50);
+    step()->failing_chip = 1; /* bad: sample 50 */
+    steps(20);
+    script.n_edges += 2; /* missed: samples 71 and 72 */
+    script.seq += 2;
+    steps(20);
+    step()->read_ns = (int64_t)script.period_ns; /* late: sample 93 */
+    steps(20);
+    run_capture();
+    CHECK_EQ(losses(), 4);
+    CHECK(eegd_detect_has_begun(config.detect));
+    while (eegd_inlet_take(reader.inlet, 0, &frame) == 1) {
+        const float *planes = frame.slab;
+        for (uint32_t i = 0; i < frame.descriptor.n_samples; i++) {
+            CHECK_EQ(eegd_events_take(reports, &event, 1), 1);
+            CHECK_EQ(event.sample_index, frame.descriptor.sample_index + i);
+            CHECK(event.value == (double)planes[i]);
+            CHECK(fabs((double)event.time_ns - frame.descriptor.time_ns - i * frame.descriptor.period_ns) <
+                  2);
+        }
+        eegd_inlet_release(frame.slab);
+    }
+    CHECK_EQ(eegd_events_take(reports, &event, 1), 0);
+    eegd_detect_free(config.detect);
+    eegd_events_free(reports);
+    finish();
+}
+
+static void test_detectors_see_nothing_of_an_overrun(void)
+{
+    struct eegd_event event;
+    struct eegd_events *reports;
+    prepare(1000);
+    reports = add_detectors();
+    while (eegd_outlet_claim(outlet) >= 0)
+        ;
+    steps(30);
+    run_capture();
+    CHECK_EQ(counted(EEGD_COUNT_OVERRUN), 30);
+    CHECK_EQ(eegd_events_take(reports, &event, 1), 0);
+    CHECK(!eegd_detect_has_begun(config.detect));
+    eegd_detect_free(config.detect);
+    eegd_events_free(reports);
+    finish();
+}
+
 static void test_it_ends_by_itself_and_says_why(void)
 {
     prepare(250);
@@ -634,6 +703,8 @@ int main(void)
     RUN(test_an_extra_edge_is_not_read);
     RUN(test_a_new_fit_of_the_clock_ends_the_frame_and_is_told);
     RUN(test_without_a_free_slab_samples_are_overruns);
+    RUN(test_detectors_see_exactly_the_samples_that_are_in_frames);
+    RUN(test_detectors_see_nothing_of_an_overrun);
     RUN(test_it_ends_by_itself_and_says_why);
     RUN(test_a_sender_publishes_the_same_and_gives_all_slabs_back);
     RUN(test_what_cannot_work_is_refused);
