@@ -533,15 +533,17 @@ static void test_without_a_free_slab_samples_are_overruns(void)
     finish();
 }
 
+static struct eegd_detect_config detectors;
+
 /* A table that tells the value of every sample that it sees, and the rings that it needs. */
 static struct eegd_events *add_detectors(void)
 {
-    struct eegd_detect_config detectors = {.map = config.map,
-                                           .markers = eegd_events_new(2),
-                                           .detections = eegd_events_new(2),
-                                           .reports = eegd_events_new(512),
-                                           .n_detectors = 1,
-                                           .detectors = {{.kind = EEGD_DETECTOR_STREAM, .interval = 1}}};
+    detectors = (struct eegd_detect_config){.map = config.map,
+                                            .markers = eegd_events_new(2),
+                                            .detections = eegd_events_new(2),
+                                            .reports = eegd_events_new(512),
+                                            .n_detectors = 1,
+                                            .detectors = {{.kind = EEGD_DETECTOR_STREAM, .interval = 1}}};
     config.detect = eegd_detect_new(&detectors);
     eegd_events_free(detectors.markers); /* nothing looks at pins or crossings here */
     eegd_events_free(detectors.detections);
@@ -579,6 +581,39 @@ static void test_detectors_see_exactly_the_samples_that_are_in_frames(void)
     }
     CHECK_EQ(eegd_events_take(reports, &event, 1), 0);
     eegd_detect_free(config.detect);
+    eegd_events_free(reports);
+    finish();
+}
+
+/* For the thread sanitizer above all: a table takes the place of another in the midst of it. */
+static void test_tables_replace_each_other_while_it_runs(void)
+{
+    struct eegd_detect *tables[20] = {NULL};
+    struct eegd_detect_counts counts;
+    struct eegd_events *reports;
+    int error = 0, n_begun = 0;
+    uint64_t n_told = 0;
+    prepare(1000);
+    reports = add_detectors();
+    tables[0] = config.detect;
+    steps(3900);
+    struct eegd_capture *capture = eegd_capture_start(&config, &error);
+    for (int i = 1; i < 20; i++) {
+        tables[i] = eegd_detect_new(&detectors);
+        eegd_capture_detect(capture, tables[i]);
+        for (int looks = 0; looks < 1000 && !eegd_detect_has_begun(tables[i]); looks++)
+            eegd_detect_counts(tables[i - 1], 0, &counts);
+    }
+    eegd_capture_join(capture);
+    for (int i = 0; i < 20; i++) {
+        eegd_detect_counts(tables[i], 0, &counts);
+        n_told += counts.posted + counts.dropped;
+        n_begun += eegd_detect_has_begun(tables[i]);
+        eegd_detect_free(tables[i]);
+    }
+    CHECK_EQ(n_told, 3900);
+    CHECK(n_begun >= 1);
+    eegd_capture_free(capture);
     eegd_events_free(reports);
     finish();
 }
@@ -704,6 +739,7 @@ int main(void)
     RUN(test_a_new_fit_of_the_clock_ends_the_frame_and_is_told);
     RUN(test_without_a_free_slab_samples_are_overruns);
     RUN(test_detectors_see_exactly_the_samples_that_are_in_frames);
+    RUN(test_tables_replace_each_other_while_it_runs);
     RUN(test_detectors_see_nothing_of_an_overrun);
     RUN(test_it_ends_by_itself_and_says_why);
     RUN(test_a_sender_publishes_the_same_and_gives_all_slabs_back);
