@@ -24,7 +24,9 @@ __all__ = [
     "request_drdy",
     "request_inputs",
     "request_loopback",
+    "request_low",
     "request_outputs",
+    "set_line",
 ]
 
 DEVICES = Path("/dev")
@@ -194,6 +196,19 @@ def request_outputs(chip: gpiod.Chip, offsets: Mapping[str, int]) -> gpiod.LineR
         for name, offset in offsets.items()
     }
     return _request(chip, settings, "eegd-lines", None)
+
+
+def request_low(chip: gpiod.Chip, offset: int) -> gpiod.LineRequest:
+    """An output for a stimulus, low. BoardError as request_drdy."""
+    line = _gpiod().line
+    low = _gpiod().LineSettings(direction=line.Direction.OUTPUT, output_value=line.Value.INACTIVE)
+    return _request(chip, {offset: low}, "eegd-trigger", None)
+
+
+def set_line(request: gpiod.LineRequest, offset: int, high: bool) -> None:
+    """Drives an output. Raises OSError."""
+    value = _gpiod().line.Value
+    request.set_value(offset, value.ACTIVE if high else value.INACTIVE)
 
 
 def _request(

@@ -21,6 +21,7 @@ class PluginEvents:
     """
 
     def __init__(self, directory: Path, source: str) -> None:
+        self.directory = directory
         self.sender = EventSender(directory, source)
         self.frame: Frame | None = None
         """What process has in hand; None outside of it."""
@@ -39,6 +40,9 @@ class PluginEvents:
         if frame is None:
             at_ns = time.clock_gettime_ns(time.CLOCK_MONOTONIC) if time_ns is None else time_ns
             self.sender.post(kind, label, value=value, time_ns=at_ns, source=source)
+            return
+        if time_ns is not None and sample_index is None:  # the daemon knows which sample that was
+            self.sender.post(kind, label, value=value, time_ns=time_ns, source=source, stream=raw_of(frame)[0])
             return
         index = frame.sample_index + frame.n_samples - 1 if sample_index is None else int(sample_index)
         if time_ns is None:

@@ -131,3 +131,43 @@ def test_words_on_emulated_lines_are_seen_once_each_in_order_with_their_samples(
     steps = [after - before for before, after in itertools.pairwise(places)]
     assert steps == pytest.approx([2.5] * N_WORDS, abs=0.05), "10 ms at 250 SPS, the first edge of each word"
     assert status["published"]["posted"] >= N_WORDS + 1 and status["published"]["healthy"]
+
+
+PULSES = """
+[[detector]]
+name = "peak"
+channel = "O1"
+threshold_uv = 50
+[plugins]
+run = ["trigger"]
+[plugins.trigger]
+armed = true
+on = "detection"
+channels = "O1"
+refractory = 0
+per_minute = 6000
+width = 1
+"""
+
+
+def test_a_detection_drives_an_emulated_line_and_both_times_are_events(daemon: DaemonFactory) -> None:
+    process = daemon({**REAL, "sim.source": "sine", "sim.sine_uv": 100.0}, text=PULSES)
+    with process.connect() as eeg:
+        by_kind: dict[str, list[dict[str, Any]]] = {}
+        for event in eeg.events(timeout=WAIT_S):
+            by_kind.setdefault(event["kind"], []).append(event)
+            if len(by_kind.get("pulse", ())) >= 5:
+                break
+    for asked, done in zip(by_kind["pulse asked"], by_kind["pulse"], strict=False):
+        assert asked["source"] == done["source"] == "trigger" and asked["label"] == "emulated line"
+        assert done["time_ns"] >= asked["time_ns"] and done["value"] > 0
+        assert done["sample_index"] is not None, "the daemon finds it by the time"
+
+
+def test_a_stream_of_features_can_be_the_input_and_goes_through(daemon: DaemonFactory) -> None:
+    text = '[plugins]\nrun = ["bandpower", "trigger"]\n[plugins.trigger]\ninput = "bandpower"\nthreshold = 1.0\n'
+    process = daemon(REAL, text=text)
+    process.wait_for(lambda status: any(r["name"] == "trigger" and r.get("frames_out") for r in status["plugins"]))
+    with process.connect() as eeg, eeg.open("trigger", timeout=WAIT_S) as stream:
+        assert stream.info.labels == eeg.describe("bandpower").labels
+        assert stream.take().data.shape[0] == len(stream.info.labels)

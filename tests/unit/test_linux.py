@@ -61,6 +61,9 @@ class FakeRequest:
             raise OSError(errno.ENODEV, "No such device")
         return [Value.ACTIVE if offset in self.high else Value.INACTIVE for offset in offsets]
 
+    def set_value(self, offset: int, value: Any) -> None:
+        (self.high.add if value == Value.ACTIVE else self.high.discard)(offset)
+
     def rise(self, offset: int, number: int, time_ns: int) -> None:
         os.write(self.writer, EVENT.pack(time_ns, 1, offset, number, number))
 

@@ -1,0 +1,166 @@
+"""The plugin `trigger`: when it drives its line, what it posts, and what it says where there is no line."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import gpiod
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from eegd.errors import BoardError, ConfigError
+from eegd.frame import StreamInfo
+from eegd.output_line import EmulatedLine
+from eegd.params import assign_params, check_params
+from eegd.plugin import load_plugin
+from tests.unit.test_linux import Computer, computer
+
+__all__ = ["computer"]
+
+WAIT_S = 20.0
+LABELS = ("Fz", "Oz")
+INFO = StreamInfo("filter", "filtered", 1, 250.0, LABELS, ("µV", "µV"), 10, 6_000_000, (), (), (1, 1), {})
+Array = NDArray[np.float32]
+
+
+@dataclass(slots=True)
+class Samples:
+    data: Array
+    sample_index: int = 0
+    time_ns: int = 1_000_000
+    period_ns: float = 4e6
+
+
+class Posts:
+    def __init__(self) -> None:
+        self.posted: list[tuple[str, str, float | None, int]] = []
+
+    def post(self, kind: str, label: str, _source: str, value: Any, _index: Any, _f: Any, time_ns: int) -> None:
+        self.posted.append((kind, label, value, time_ns))
+
+
+def started(**params: object) -> tuple[Any, EmulatedLine, Posts]:
+    plugin, line = load_plugin("trigger")(), EmulatedLine()
+    set_params(plugin, threshold=10.0, width=0.1, refractory=0.0, per_minute=6000, **params)
+    plugin._events = posts = Posts()  # type: ignore[assignment]
+    plugin.accept(INFO)
+    plugin.open_line = lambda: line  # type: ignore[attr-defined]
+    plugin.start(INFO)
+    return plugin, line, posts
+
+
+def set_params(plugin: Any, **params: object) -> None:
+    assign_params(plugin, check_params(type(plugin), params))
+
+
+def cross(plugin: Any, row: int = 0) -> None:
+    """One rising crossing, and what comes after it once its pulse is over."""
+    data = np.zeros((2, 20), np.float32)
+    data[row, 10:] = 20
+    out = np.empty_like(data)
+    plugin.process(Samples(data), out)
+    np.testing.assert_array_equal(out, data)
+    assert plugin._pulser.wait_idle(WAIT_S)
+    plugin.process(Samples(np.zeros((2, 1), np.float32)), np.empty((2, 1), np.float32))
+
+
+def test_without_being_armed_it_drives_nothing_and_says_so() -> None:
+    plugin, line, posts = started()
+    cross(plugin)
+    assert line.n_pulses == 0
+    assert [(kind, label) for kind, label, _, _ in posts.posted] == [("pulse refused", "emulated line: not armed")]
+    plugin.stop()
+
+
+def test_armed_while_it_runs_each_crossing_is_a_pulse_with_asked_and_done_times() -> None:
+    plugin, line, posts = started()
+    set_params(plugin, armed=True)
+    plugin.changed(("armed",))
+    cross(plugin)
+    assert line.n_pulses == 1 and not line.high
+    (asked, _, width, asked_ns), (done, _, latency_ms, done_ns) = posts.posted
+    assert (asked, done, width) == ("pulse asked", "pulse", 0.1) and asked_ns <= done_ns
+    assert latency_ms == pytest.approx((done_ns - 41_000_000) / 1e6), "since the sample that crossed"
+    plugin.stop()
+    assert line.closed
+
+
+def test_only_the_channels_that_were_named_count() -> None:
+    plugin, line, _ = started(armed=True, channels="Oz")
+    cross(plugin, row=0)
+    assert line.n_pulses == 0
+    cross(plugin, row=1)
+    assert line.n_pulses == 1
+    plugin.stop()
+
+
+def test_a_reset_keeps_the_line_and_its_limits() -> None:
+    plugin, line, _ = started(armed=True)
+    plugin.reset()
+    cross(plugin)
+    assert not line.closed and line.n_pulses == 1
+    plugin.stop()
+
+
+def test_a_detection_of_the_daemon_on_a_channel_fires_and_no_other_event() -> None:
+    plugin, line, _ = started(armed=True, channels="Oz")
+    set_params(plugin, on="detection")
+    for event in (
+        {"kind": "detection", "label": "blink", "channel": "Fz", "time_ns": 5},
+        {"kind": "marker", "label": "Oz", "time_ns": 5},
+        {"kind": "detection", "label": "Oz rising", "source": "trigger", "time_ns": 5},
+    ):
+        plugin.on_event(event)
+    assert plugin._pulser.wait_idle(WAIT_S) and line.n_pulses == 0
+    for event in (
+        {"kind": "detection", "label": "blink", "channel": "Oz", "source": "raw", "time_ns": 5},
+        {"kind": "detection", "label": "Oz rising", "source": "detect", "time_ns": 5},
+    ):
+        plugin.on_event(event)
+        assert plugin._pulser.wait_idle(WAIT_S)
+    assert line.n_pulses == 2
+    plugin.stop()
+
+
+# The real line
+
+
+def real(**params: object) -> Any:
+    plugin = load_plugin("trigger")()
+    set_params(plugin, line=17, **params)
+    plugin.accept(INFO)
+    return plugin
+
+
+def test_a_line_of_the_header_is_an_output_that_is_low_until_the_first_pulse(computer: Computer) -> None:
+    computer.add_chips()
+    plugin = real()
+    plugin.start(INFO)
+    [request] = computer.requests
+    settings = request.settings[17]
+    assert request.consumer == "eegd-trigger" and settings.direction == gpiod.line.Direction.OUTPUT
+    assert settings.output_value == gpiod.line.Value.INACTIVE and computer.open_chips == 0
+    plugin._pulser._line.set(True)
+    assert request.high == {17}
+    plugin.stop()
+    assert request.high == set() and request.released
+
+
+def test_a_line_that_is_in_use_or_not_there_is_a_clear_error(
+    computer: Computer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(BoardError, match="no GPIO chip is labelled"):
+        real().start(INFO)
+    computer.add_chips()
+    computer.used[17] = "fan"
+    with pytest.raises(BoardError, match="line GPIO17 is in use by fan; stop that program first"):
+        real().start(INFO)
+    computer.names[17] = "-"
+    with pytest.raises(ConfigError, match='line = "GPIO17": GPIO chip pinctrl-rp1'):
+        real().start(INFO)
+    monkeypatch.setitem(sys.modules, "gpiod", None)
+    with pytest.raises(BoardError, match="the package gpiod is missing"):
+        real().start(INFO)
