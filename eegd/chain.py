@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from eegd.errors import EegdError, FrameShared, PluginError
+from eegd.errors import EegdError, PluginError
 from eegd.frame import Frame, StreamInfo
 from eegd.output import check_outputs, output_description
 from eegd.params import assign_params, declared_params, resolve_channels
@@ -45,12 +45,12 @@ class Chain(Plugin):
 
     # ---- start and change ----
 
-    def accept(self, info: StreamInfo) -> None:
+    def accept(self, info: StreamInfo, *, shared: bool = True) -> None:
         self.info = info
         for name, stage in self.stages.items():
             stage._events = self._events
             assign_params(stage, self._values_of(name))
-        next(iter(self.stages.values())).accept(info)
+        next(iter(self.stages.values())).accept(info, shared=shared)
 
     def start(self, info: StreamInfo) -> None:
         self._infos, self._outputs = [], []
@@ -65,7 +65,7 @@ class Chain(Plugin):
                 continue
             if number > place:
                 if number:
-                    stage.accept(info)
+                    stage.accept(info, shared=False)
                 self._infos.append(info)
                 self._ask(stage, "start", info)
             outputs: Outputs = self._ask(stage, "outputs", info)
@@ -85,11 +85,6 @@ class Chain(Plugin):
                 raise PluginError(
                     f"plugin {stage.name!r}: outputs() names {len(self._outputs[place].labels)} labels, but in place "
                     f"there are the {len(self._infos[place].labels)} of its input"
-                )
-            if place == 0 and not _has_process(stage):
-                raise FrameShared(
-                    f"plugin {stage.name!r} works in place only, and the frames of {self.info.stream!r} are shared "
-                    "with other readers; put it behind another plugin of the chain"
                 )
         self._scratch = [None] * len(stages)
         behind = True
@@ -236,10 +231,6 @@ def _given_on(stage: Plugin, info: StreamInfo, outputs: Outputs) -> StreamInfo:
 
 def _has_inplace(stage: Plugin) -> bool:
     return stage.kind == "filtered" and type(stage).process_inplace is not Plugin.process_inplace
-
-
-def _has_process(stage: Plugin) -> bool:
-    return type(stage).process is not Plugin.process
 
 
 # ---- making one ----

@@ -19,7 +19,7 @@ from typing import ClassVar, SupportsFloat, SupportsIndex, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from eegd.errors import InPlaceNotSupported, PluginError
+from eegd.errors import FrameShared, InPlaceNotSupported, PluginError
 from eegd.frame import Frame, StreamInfo
 from eegd.needs import Needs
 from eegd.params import REQUIRED, Param, declared_params, resolve_channels
@@ -134,12 +134,19 @@ class Plugin:
             if hasattr(Plugin, param) or param == "info":
                 raise TypeError(f"{cls.__name__}: a parameter cannot be named {param!r}, which every plugin has")
 
-    def accept(self, info: StreamInfo) -> None:
-        """A stream epoch of the input is about to begin. Not for plugins to override.
+    def accept(self, info: StreamInfo, *, shared: bool = True) -> None:
+        """A stream epoch of the input is about to begin. Not for plugins to override. shared: others see the frames.
 
-        Raises NeedsUnmet, ParamError for a channel that the input has not.
+        Raises NeedsUnmet, ParamError for a channel that the input has not, FrameShared for a plugin that works in place
+        only, where frames are shared.
         """
         self.needs.check(self.name, info)
+        own = type(self)
+        if shared and own.process is Plugin.process and own.process_inplace is not Plugin.process_inplace:
+            raise FrameShared(
+                f"plugin {self.name!r} works in place only, and the frames of {info.stream!r} are shared with other "
+                "readers: write process too, or put it behind another plugin of a chain"
+            )
         self.info = info
         resolve_channels(self, info.labels)
 

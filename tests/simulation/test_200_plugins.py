@@ -90,6 +90,14 @@ class Late(Plugin):
     def process(self, frame, out):
         out[:] = frame.data
 """
+POSTS = """
+from eegd.plugin import Plugin
+class Posts(Plugin):
+    def process(self, frame, out):
+        out[:] = frame.data
+        if frame.frame_number % 50 == 20:
+            self.post("here", value=frame.data[0, 2], sample_index=frame.sample_index + 2)
+"""
 TALKS = """
 import sys
 from eegd.plugin import Plugin
@@ -360,6 +368,27 @@ def test_a_plugin_that_keeps_a_view_of_its_output_is_ended_before_anybody_sees_i
     folder = folder_with(home, keepsout=KEEPS_OUT)
     process = daemon({"plugins.run": ("keepsout",), "plugins.dirs": (folder,), "sim.clock": "real"})
     process.wait_for_log("process kept a view of out")
+    process.stop()
+
+
+@pytest.mark.parametrize("reads", ["raw", "template"])
+def test_a_plugins_events_name_the_sample_in_raw_and_its_time(daemon: DaemonFactory, home: Path, reads: str) -> None:
+    overrides = {"sim.clock": "real", "stream.frame_samples": 5, "plugins.run": ("template", "posts")}
+    folder = folder_with(home, posts=POSTS)
+    process = daemon({**overrides, "plugins.dirs": (folder,)}, text=f'[plugins.posts]\ninput = "{reads}"\n')
+    client = process.connect()
+    raw = client.open("raw", policy="lossless", seconds=30, timeout=WAIT_S)
+    first = raw.take().sample_index
+    events = (event for event in client.events(WAIT_S) if event["kind"] == "detection")
+    event = next(event for event in events if event["sample_index"] > first)
+    assert (event["label"], event["source"], event["stream"], event["fraction"]) == ("here", "posts", "raw", 0.0)
+    frame = next(frame for frame in raw if frame.sample_index + frame.n_samples > event["sample_index"])
+    place = event["sample_index"] - frame.sample_index
+    assert event["value"] == frame.data[0, place]
+    assert event["time_ns"] == round(frame.time_ns + place * frame.period_ns)
+    row = plugin_row(process.wait_for(lambda s: plugin_row(s, "posts")["events"]["posted"]), "posts")
+    assert (row["events"]["dropped"], row["events"]["refused"]) == (0, 0)
+    del frame
     process.stop()
 
 

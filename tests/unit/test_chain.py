@@ -353,6 +353,11 @@ def test_an_exception_says_in_which_stage_it_was_raised(folder: Path) -> None:
         (["first", "pair"], NeedsUnmet, "plugin 'clean.pair' needs 2 channels, and 'clean.first' has 1"),
         (["plus", "breaks"], PluginError, "plugin 'clean.breaks': start: ValueError: no start"),
         (
+            ["inplace"],
+            FrameShared,
+            "plugin 'clean.inplace' works in place only, and the frames of 'raw' are shared with other readers: write",
+        ),
+        (
             ["inplace", "plus"],
             FrameShared,
             "plugin 'clean.inplace' works in place only, and the frames of 'raw' are shared",
@@ -370,6 +375,11 @@ def test_a_chain_that_cannot_be_is_refused_with_its_stage(
 def test_a_shared_frame_cannot_be_changed_in_place() -> None:
     with pytest.raises(FrameShared, match=r"frame 0 of 'raw' is shared with all readers .*frame.copy\(\)"):
         frame_of().inplace()
+
+
+def test_a_plugin_that_works_in_place_only_is_refused_by_itself(folder: Path) -> None:
+    with pytest.raises(FrameShared, match=r"plugin 'inplace' works in place only, and the frames of 'raw' are shared"):
+        load_plugin("inplace", [folder])().accept(info_of())
 
 
 def test_a_plugin_without_an_in_place_form_says_so(folder: Path) -> None:
