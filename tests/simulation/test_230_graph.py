@@ -1,0 +1,154 @@
+"""Plugins of a running daemon: added, removed and restarted, and graphs that cannot be."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from eegd.cli.eegctl import main as eegctl
+from eegd.errors import EegdError
+from tests.simulation.test_200_plugins import ABORTS, folder_with, open_when_there, plugin_row, within
+
+if TYPE_CHECKING:
+    from tests.simulation.conftest import DaemonFactory, DaemonProcess
+
+REAL = {"sim.clock": "real", "sim.source": "pattern"}
+
+
+def state_of(process: DaemonProcess, name: str) -> str:
+    row = next((row for row in process.status()["plugins"] if row["name"] == name), {"state": "none"})
+    return str(row["state"])
+
+
+def held(process: DaemonProcess, name: str) -> dict[str, Any]:
+    return plugin_row(process.wait_for(lambda s: plugin_row(s, name)["state"] == "held"), name)
+
+
+def test_two_instances_of_a_plugin_run_under_their_own_names(daemon: DaemonFactory) -> None:
+    text = '[plugins.double]\nplugin = "template"\ngain = 2\n[plugins.six]\nplugin = "template"\ngain = 3\n'
+    text += 'input = "double"\n'
+    process = daemon({**REAL, "plugins.run": ("six", "double")}, text=text)
+    client = process.connect()
+    raw = client.open("raw", seconds=5)
+    six = open_when_there(client, "six", seconds=5)
+    frame = six.take()
+    double = open_when_there(client, "double", seconds=5)
+    assert frame.info.description["input"] == "double"
+    assert frame.info.description["params"] == {"gain": 3.0}
+    assert client.set("double", gain=1).values == {"gain": 1.0}
+    assert double.take() is not None
+    assert raw.take() is not None
+    process.stop()
+
+
+def test_what_was_set_survives_a_death_and_a_reload_that_does_not_touch_it(daemon: DaemonFactory, home: Path) -> None:
+    process = daemon({**REAL, "plugins.run": ("template",)})
+    client = process.connect()
+    open_when_there(client, "template").close()
+    client.set("template", gain=5)
+    os.kill(plugin_row(process.status(), "template")["pid"], signal.SIGKILL)
+    process.wait_for(lambda s: plugin_row(s, "template")["restarts"] == 1)
+    process.wait_for(lambda s: plugin_row(s, "template")["state"] == "running")
+    assert client.get("template", "gain") == 5
+    client.ask("plugin_restart", name="template")
+    process.wait_for(lambda s: plugin_row(s, "template")["state"] == "running")
+    assert client.get("template", "gain") == 5
+    client.ask("plugin_restart", name="template", as_configured=True)
+    process.wait_for(lambda s: plugin_row(s, "template")["state"] == "running")
+    assert client.get("template", "gain") == 1
+    process.stop()
+
+
+def test_plugins_in_a_circle_are_held_with_its_names_and_the_others_run(daemon: DaemonFactory) -> None:
+    text = "".join(
+        f'[plugins.{name}]\nplugin = "template"\ninput = "{reads}"\n' for name, reads in (("a", "b"), ("b", "a"))
+    )
+    text += '[plugins.lost]\nplugin = "template"\ninput = "nowhere"\n'
+    process = daemon({**REAL, "plugins.run": ("a", "lost", "template", "b")}, text=text)
+    assert held(process, "a")["last_error"] == "plugin 'a': the inputs make a circle: a reads b reads a"
+    assert held(process, "b")["last_error"] == "plugin 'b': the inputs make a circle: b reads a reads b"
+    assert "its input 'nowhere' is no stream; there are: a, b, lost, raw" in held(process, "lost")["last_error"]
+    process.wait_for(lambda s: plugin_row(s, "template")["state"] == "running")
+    process.connect().ask("plugin_add", plugin="template", **{"as": "nowhere"})
+    process.wait_for(lambda s: plugin_row(s, "lost")["state"] == "running")  # its input is there now
+    process.stop()
+
+
+def test_a_plugin_is_added_and_removed_while_the_daemon_runs(
+    daemon: DaemonFactory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    process = daemon(REAL)
+    client = process.connect()
+    where = ["--runtime-dir", str(process.directory)]
+    assert eegctl(["plugin", *where, "add", "template", "as=louder", "gain=2", "input=raw"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("louder: running, reads raw\n")
+    assert '[plugins]\nrun = ["louder"]\n\n[plugins.louder]\nplugin = "template"\ninput = "raw"\ngain = 2.0\n' in out
+    assert eegctl(["plugin", *where, "add", "bandpower", "input:louder"]) == 0
+    capsys.readouterr()
+    stream = open_when_there(client, "louder", name="me")
+    process.wait_for(lambda s: "me" in plugin_row(s, "louder")["readers"])
+    assert eegctl(["plugin", *where, "remove", "louder"]) == 1
+    assert "plugin 'louder' is read by bandpower, me; end those first, or use --force" in capsys.readouterr().err
+    assert eegctl(["plugin", *where, "remove", "louder", "--force"]) == 0
+    assert list(stream) or stream.ended is not None
+    process.wait_for(lambda s: [row["name"] for row in s["plugins"]] == ["bandpower"])
+    assert eegctl(["plugin", *where, "remove", "louder"]) == 1
+    assert "no plugin 'louder' here; there are: bandpower" in capsys.readouterr().err
+    process.stop()
+
+
+@pytest.mark.parametrize(
+    ("request_", "reason"),
+    [
+        ({"plugin": "nosuch"}, "no plugin 'nosuch'; there are: bandpower"),
+        ({"plugin": "bandpower", "words": ["length=99"]}, "bandpower: length = 99: a number from 0.25 to 30 s"),
+        ({"plugin": "bandpower", "words": ["99"]}, "bandpower: '99'"),
+        ({"plugin": "bandpower", "words": ["--supervised"]}, "parameters are written name=value"),
+        ({"plugin": "bandpower", "input": "eog"}, "its input 'eog' is no stream; there are: bandpower, raw, template"),
+        ({"plugin": "bandpower", "input": "../x"}, "x"),
+        ({"plugin": "bandpower", "as": "loop", "input": "loop"}, "plugin 'loop': reads its own stream"),
+        ({"plugin": "template"}, "plugin 'template' is there already; remove it first"),
+        ({"plugin": "template", "as": "raw"}, "there is a stream 'raw' already"),
+        ({"plugin": "template", "as": "Big"}, "'Big': no plugin's name"),
+        ({"plugin": 3}, "'plugin' is 3, wanted str"),
+        ({}, "'plugin' is missing"),
+        ({"plugin": "bandpower", "words": "x"}, "'words' is 'x', wanted list"),
+    ],
+)
+def test_an_addition_that_cannot_be_is_refused_with_names(
+    daemon: DaemonFactory, request_: dict[str, Any], reason: str
+) -> None:
+    process = daemon({**REAL, "plugins.run": ("template",)})
+    client = process.connect()
+    open_when_there(client, "template").close()
+    with pytest.raises(EegdError) as refused:
+        client.ask("plugin_add", 60.0, **request_)
+    assert reason in str(refused.value)
+    assert [row["name"] for row in process.status()["plugins"]] == ["template"]
+    process.stop()
+
+
+def test_a_held_plugin_gets_a_new_budget_by_a_restart(daemon: DaemonFactory, home: Path) -> None:
+    folder = folder_with(home, aborts=ABORTS)
+    process = daemon({**REAL, "plugins.run": ("aborts",), "plugins.dirs": (folder,)})
+    assert plugin_row(process.wait_for(lambda s: state_of(process, "aborts") == "held", 60), "aborts")["restarts"] == 5
+    folder_with(home, aborts="from eegd.plugin import Plugin\nclass Aborts(Plugin):\n    def process(self, f, o): o[:] = 0\n")
+    process.connect().ask("plugin_restart", name="aborts")
+    process.wait_for(lambda s: plugin_row(s, "aborts")["state"] == "running")
+    process.stop()
+
+
+def test_a_reload_with_a_plugin_that_cannot_be_is_refused_whole(daemon: DaemonFactory, home: Path) -> None:
+    process = daemon({**REAL}, text="")
+    client = process.connect()
+    path = home / "eegd.toml"
+    within(lambda: process.directory.exists(), "directory")
+    assert path.parent.exists()
+    with pytest.raises(EegdError):
+        client.ask("plugin_restart", name="none")
+    process.stop()
