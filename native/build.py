@@ -43,6 +43,13 @@ HEADERS = [
     "board_sim.h",
     "board_linux.h",
     "dsp/sos.h",
+    "dsp/dwt.h",
+    "dsp/energy.h",
+    "dsp/trip.h",
+    "dsp/latest.h",
+    "dsp/history.h",
+    "dsp/stages.h",
+    "dsp/wavelet.h",
 ]
 # No fused multiply-add, which aarch64 has and x86-64 by default has not: a recording gives the same bits on both.
 FLAGS = ["-std=gnu11", "-O2", "-ffp-contract=off", "-Wall", "-Wextra", "-fvisibility=hidden"]
