@@ -212,9 +212,7 @@ class WaveletStream:
         done = 0
         while done < n:
             samples = ffi.cast("float *", at + done * data.itemsize)
-            done += lib.eegd_wavelet_push(
-                self._wavelet, samples, stride, n - done, sample_index + done, self._complete
-            )
+            done += lib.eegd_wavelet_push(self._wavelet, samples, stride, n - done, sample_index + done, self._complete)
             if self._complete[0]:
                 yield self._result(self._own, self._own_arrays)
 
@@ -260,9 +258,7 @@ class WaveletStream:
         )
 
     @staticmethod
-    def _result(
-        of: Any, arrays: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
-    ) -> WaveletResult:
+    def _result(of: Any, arrays: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]) -> WaveletResult:
         energies, peaks, coefficients = arrays
         return WaveletResult(
             number=of.number,

@@ -73,7 +73,7 @@ def test_plugins_in_a_circle_are_held_with_its_names_and_the_others_run(daemon: 
     assert held(process, "b")["last_error"] == "plugin 'b': the inputs make a circle: b reads a reads b"
     assert "its input 'nowhere' is no stream; there are: a, b, lost, raw" in held(process, "lost")["last_error"]
     process.wait_for(lambda s: plugin_row(s, "template")["state"] == "running")
-    process.connect().ask("plugin_add", plugin="template", **{"as": "nowhere"})
+    process.connect().ask("plugin_add", 10.0, plugin="template", **{"as": "nowhere"})
     process.wait_for(lambda s: plugin_row(s, "lost")["state"] == "running")  # its input is there now
     process.stop()
 
@@ -137,7 +137,9 @@ def test_a_held_plugin_gets_a_new_budget_by_a_restart(daemon: DaemonFactory, hom
     folder = folder_with(home, aborts=ABORTS)
     process = daemon({**REAL, "plugins.run": ("aborts",), "plugins.dirs": (folder,)})
     assert plugin_row(process.wait_for(lambda s: state_of(process, "aborts") == "held", 60), "aborts")["restarts"] == 5
-    folder_with(home, aborts="from eegd.plugin import Plugin\nclass Aborts(Plugin):\n    def process(self, f, o): o[:] = 0\n")
+    folder_with(
+        home, aborts="from eegd.plugin import Plugin\nclass Aborts(Plugin):\n    def process(self, f, o): o[:] = 0\n"
+    )
     process.connect().ask("plugin_restart", name="aborts")
     process.wait_for(lambda s: plugin_row(s, "aborts")["state"] == "running")
     process.stop()
@@ -147,7 +149,7 @@ def test_a_reload_with_a_plugin_that_cannot_be_is_refused_whole(daemon: DaemonFa
     process = daemon({**REAL}, text="")
     client = process.connect()
     path = home / "eegd.toml"
-    within(lambda: process.directory.exists(), "directory")
+    within(process.directory.exists, "directory")
     assert path.parent.exists()
     with pytest.raises(EegdError):
         client.ask("plugin_restart", name="none")
