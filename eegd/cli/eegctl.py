@@ -28,6 +28,7 @@ from eegd.cli.doctor import run_doctor
 from eegd.cli.mark import add_arguments as add_mark_arguments
 from eegd.cli.mark import run_mark
 from eegd.cli.plugin import add_commands as add_plugin_commands
+from eegd.cli.plugin_help import run_help, run_plugins
 from eegd.cli.start import INTERRUPTED
 from eegd.client import Client, connect
 from eegd.errors import DaemonNotRunning, EegdError, StreamLost
@@ -296,8 +297,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
 
     def work() -> int:
-        if args.function is run_doctor:  # looks for a daemon by itself, and needs none
-            return int(run_doctor(args))
+        if args.function in (run_doctor, run_help, run_plugins):  # they look for a daemon themselves, and need none
+            return int(args.function(args))
         with connect(args.runtime_dir) as client:
             return int(args.function(client, args))
 

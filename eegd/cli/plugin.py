@@ -10,6 +10,7 @@ from typing import Any
 
 from eegd.cli.common import FAILED, OK
 from eegd.cli.params import add_commands as add_param_commands
+from eegd.cli.plugin_help import add_commands as add_help_commands
 from eegd.client import Client
 from eegd.errors import EegdError
 from eegd.schema import toml_value
@@ -25,6 +26,7 @@ POLL_S = 0.05
 def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     """All that is about plugins. command: makes a subcommand from its name, its function and a sentence."""
     add_param_commands(command)
+    add_help_commands(command)
     plugin = command("plugin", run_plugin, "add, remove or restart a plugin while the daemon runs")
     actions = plugin.add_subparsers(dest="action", metavar="ACTION", required=True)
     add = actions.add_parser("add", help="start one more plugin")

@@ -1,0 +1,161 @@
+"""`eegctl plugins` and `eegctl help`: what is installed, from the classes alone; no daemon is needed."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import json
+import math
+from collections.abc import Callable
+from typing import Any
+
+from eegd.cli.common import FAILED, OK, fail
+from eegd.cli.params import text_of
+from eegd.errors import EegdError, PluginError
+from eegd.params import declared_params
+from eegd.plugin import Plugin, PluginSource, find_plugins, load_plugin
+
+__all__ = ["add_commands", "plugin_facts", "run_help", "run_plugins"]
+
+
+def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
+    """command: makes a subcommand from its name, its function and a sentence."""
+    plugins = command("plugins", run_plugins, "the plugins that are installed, and which of them run")
+    help_ = command("help", run_help, "what a plugin does and its parameters, or the help of a command")
+    help_.add_argument("name", metavar="NAME", help="a plugin or a command; where both have the name, the plugin")
+    for parser in (plugins, help_):
+        parser.add_argument(
+            *("--plugin-dir", "-d"), action="append", default=[], metavar="D", help="where else to look; repeatable"
+        )
+        parser.add_argument("--json", action="store_true", help="the same as JSON")
+
+
+def plugin_facts(source: PluginSource, plugin: type[Plugin]) -> dict[str, Any]:
+    """What a class says of itself, as plain JSON types. An unlimited end of a range is null."""
+    doc = inspect.getdoc(plugin) if plugin.__doc__ else ""
+    module = inspect.getmodule(plugin)
+    needs = plugin.needs
+    order = {name: position for position, name in enumerate(plugin.positional, 1)}
+    return {
+        "name": source.name,
+        "origin": source.origin,
+        "location": source.location,
+        "kind": plugin.kind,
+        "summary": (doc or "").partition("\n")[0],
+        "doc": doc or "",
+        "file_doc": (inspect.getdoc(module) if module else None) or "",
+        "input": plugin.input,
+        "at_gap": plugin.at_gap,
+        "needs": {
+            "rate_sps": _range(needs.rate_sps),
+            "n_channels": _range(needs.n_channels),
+            "kinds": list(needs.kinds),
+        },
+        "usage": _usage(source.name, plugin),
+        "parameters": [
+            {**param.describe(), "allowed": param.allowed(), "position": order.get(name)}
+            for name, param in declared_params(plugin).items()
+        ],
+    }
+
+
+def _range(limits: tuple[float, float]) -> list[float | None]:
+    return [limit if math.isfinite(limit) else None for limit in limits]
+
+
+def _usage(name: str, plugin: type[Plugin]) -> str:
+    """Those with a place come first, as bare words; what may be left out is in brackets."""
+    declared = declared_params(plugin)
+    words = [key.upper() if declared[key].is_required else f"[{key.upper()}]" for key in plugin.positional]
+    rest = [key for key in declared if key not in plugin.positional]
+    words += [f"{key}=…" if declared[key].is_required else f"[{key}=…]" for key in rest]
+    return " ".join(["eegctl plugin add", name, *words])
+
+
+def _running(runtime_dir: str | None) -> dict[str, str] | None:
+    """The state of each plugin of a daemon; None where no daemon answers."""
+    from eegd.client import connect
+
+    try:
+        with connect(runtime_dir) as client:
+            rows = client.ask("status", 2.0)["status"]["plugins"]
+    except EegdError:
+        return None
+    return {row["name"]: row["state"] for row in rows}
+
+
+def run_plugins(args: argparse.Namespace) -> int:
+    """One line each; a file that cannot be loaded is named with the reason, and does not end the list."""
+    running = _running(args.runtime_dir)
+    rows: list[dict[str, Any]] = []
+    for name, source in sorted(find_plugins(args.plugin_dir).items()):
+        try:
+            row = plugin_facts(source, load_plugin(name, args.plugin_dir))
+        except PluginError as error:
+            row = {"name": name, "origin": source.origin, "location": source.location, "error": str(error)}
+        row["state"] = None if running is None else running.get(name)
+        rows.append(row)
+    if args.json:
+        print(json.dumps({"daemon": running is not None, "plugins": rows}, indent=2, ensure_ascii=False))
+        return OK
+    width = max((len(row["name"]) for row in rows), default=0)
+    for row in rows:
+        if "error" in row:
+            print(f"{row['name']:<{width}}  cannot be loaded: {row['error']}")
+            continue
+        state = f", {row['state']}" if row["state"] else ""
+        names = ", ".join(str(param["name"]) for param in row["parameters"])
+        print(f"{row['name']:<{width}}  {row['kind']}, {row['origin']}{state}: {row['summary']}")
+        if names:
+            print(f"{'':<{width}}  parameters: {names}")
+    others = sorted(set(running or ()) - {row["name"] for row in rows})
+    if others:
+        print(f"also running: {', '.join(others)}")
+    return OK
+
+
+def run_help(args: argparse.Namespace) -> int:
+    """Of a plugin, or of a command of eegctl."""
+    source = find_plugins(args.plugin_dir).get(args.name)
+    if source is None:
+        return _command_help(args)
+    facts = plugin_facts(source, load_plugin(args.name, args.plugin_dir))
+    if args.json:
+        print(json.dumps(facts, indent=2, ensure_ascii=False))
+        return OK
+    print(f"{facts['name']}  ({facts['kind']}, {facts['origin']}: {facts['location']})\n")
+    print("\n\n".join(text for text in (facts["doc"], facts["file_doc"]) if text))
+    print(f"\nusage: {facts['usage']}")
+    print(f"reads: {facts['input']}, or what input=STREAM names; {_needs_text(facts['needs'])}")
+    print(f"at a gap: {facts['at_gap']}")
+    if facts["parameters"]:
+        print("\nparameters:")
+    for param in facts["parameters"]:
+        default = f"default {text_of(param['default'])}" if "default" in param else "required"
+        place = f", value {param['position']} without a name" if param["position"] else ""
+        print(f"  {param['name']}  {param['kind']}: {param['allowed']}; {default}{place}")
+        if param.get("doc"):
+            print(f"      {param['doc']}")
+    return OK
+
+
+def _needs_text(needs: dict[str, Any]) -> str:
+    words = [f"kind {' or '.join(needs['kinds'])}"]
+    for key, unit in (("rate_sps", "SPS"), ("n_channels", "channels")):
+        low, high = needs[key]
+        if low > (key == "n_channels") or high is not None:
+            words.append(f"{low:g} {unit} or more" if high is None else f"{low:g} to {high:g} {unit}")
+    return ", ".join(words)
+
+
+def _command_help(args: argparse.Namespace) -> int:
+    from eegd.cli.eegctl import build_parser
+
+    actions = build_parser()._actions
+    commands = next(action for action in actions if isinstance(action, argparse._SubParsersAction)).choices
+    if args.name not in commands or args.json:
+        there = ", ".join(sorted(find_plugins(args.plugin_dir)))
+        what = "--json is for plugins" if args.name in commands else f"no plugin or command {args.name!r:.60}"
+        return fail("eegctl", f"{what}; plugins: {there}; commands: {', '.join(commands)}", FAILED)
+    commands[args.name].print_help()
+    return OK
