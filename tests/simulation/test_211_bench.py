@@ -12,4 +12,4 @@ def test_three_plugins_in_three_processes_compute_what_they_do_in_one() -> None:
     root = Path(__file__).resolve().parents[2]
     done = subprocess.run([sys.executable, *words], cwd=root, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "speed-up, median: " in done.stdout
+    assert "speed-up, median of 1" in done.stdout or "no speed-up to tell" in done.stdout
