@@ -46,6 +46,7 @@ ENDED = "ended"
 EXIT_FAILED = 1
 EXIT_REFUSED = 2
 """Asked for something that cannot be: starting again would not help."""
+INPUT_WORDS = ("input=", "input:")
 REFUSALS = (ParamError, NeedsUnmet, FrameShared)
 
 
@@ -177,8 +178,12 @@ def plugin_of(argv: Sequence[str]) -> tuple[Plugin, str]:
 def _plugin_of(arguments: argparse.Namespace) -> tuple[Plugin, str]:
     values = _object_in("--params", arguments.json)
     chain = stages_in(arguments.chain)
-    plugin = make_plugin(arguments.name, arguments.plugin_dir, values, arguments.params, chain, arguments.plugin)
-    input_stream = arguments.input or plugin.input
+    words = [word for word in arguments.params if not word.startswith(INPUT_WORDS)]
+    inputs = {word[len(INPUT_WORDS[0]) :] for word in arguments.params if word.startswith(INPUT_WORDS)}
+    if len(inputs) > 1:
+        raise ParamError(f"{arguments.name}: it reads one stream, not {' and '.join(sorted(inputs))}")
+    plugin = make_plugin(arguments.name, arguments.plugin_dir, values, words, chain, arguments.plugin)
+    input_stream = (inputs.pop() if inputs else arguments.input) or plugin.input
     stream_socket(input_stream)
     if input_stream == plugin.name:
         raise PluginError(f"plugin {plugin.name!r}: reads its own stream")

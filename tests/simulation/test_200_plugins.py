@@ -536,7 +536,7 @@ def by_hand(directory: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
 def test_a_chain_is_run_by_hand_with_words_for_its_stages(daemon: DaemonFactory) -> None:
     process = daemon({"sim.clock": "real"})
     client = process.connect()
-    words = ("clean", "--chain", "template,more=template", "more.gain=3", "template.gain:2")
+    words = ("clean", "--chain", "template,more=template", "more.gain=3", "template.gain:2", "input=raw")
     with by_hand(process.directory, *words) as plugin:
         stream = open_when_there(client, "clean")
         stream.take()
