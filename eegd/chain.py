@@ -23,6 +23,8 @@ __all__ = ["Chain", "make_chain", "stages_in"]
 
 log = logging.getLogger(__name__)
 
+IN_STAGE = "in stage {!r} of a chain"
+
 
 class Chain(Plugin):
     """Plugins one after the other in one process."""
@@ -99,7 +101,11 @@ class Chain(Plugin):
     def reset(self) -> None:
         for stage in self.stages.values():
             if stage.at_gap == "reset":
-                self._ask(stage, "reset")
+                try:
+                    stage.reset()
+                except Exception as error:
+                    error.add_note(IN_STAGE.format(stage.name))
+                    raise
 
     def outputs(self, info: StreamInfo) -> Outputs:
         last = self._outputs[-1]
@@ -204,7 +210,7 @@ class Chain(Plugin):
                     _write(stage, given, data)
                     given = None
         except Exception as error:
-            error.add_note(f"in stage {stage.name!r} of a chain")
+            error.add_note(IN_STAGE.format(stage.name))
             raise
         finally:
             for held_frame in held:

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import re
 import stat
 import tomllib
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,12 +18,9 @@ from eegd.detector_config import ROWS, ChipMarkerConfig, DetectorConfig, check_d
 from eegd.errors import ConfigError
 from eegd.marker_config import MarkerConfig, TriggerConfig, check_inputs
 from eegd.montage import Montage, read_montage
-from eegd.plugin_command import OWN_LIMITS
+from eegd.plugin_tables import read_plugins
 from eegd.schema import (
-    MAX_TEXT,
     Problems,
-    check_value,
-    is_plain_value,
     joined,
     keys_of,
     near,
@@ -35,9 +30,6 @@ from eegd.schema import (
 )
 from eegd.settings import (
     MAX_FRAME_SAMPLES,
-    PARAM,
-    PLUGIN,
-    PLUGIN_SAYS,
     RATES_SPS,
     BoardConfig,
     DaemonConfig,
@@ -219,7 +211,7 @@ def _build(tree: dict[str, Any], name: str, origins: Mapping[str, str]) -> Confi
         chip_markers=read_rows("chip_marker", tree.get("chip_marker", []), problems),
         markers=read_rows("marker", tree.get("marker", []), problems),
         trigger=TriggerConfig(**values("trigger")),
-        plugins=_read_plugins(tree.get("plugins", {}), problems),
+        plugins=read_plugins(tree.get("plugins", {}), problems),
         daemon=DaemonConfig(**values("daemon")),
     )
     problems.stop()
@@ -252,43 +244,6 @@ def _read_stream(values: dict[str, Any], problems: Problems) -> StreamConfig:
             problems.add("stream", "frame_samples", "give frame_ms or frame_samples, not both", values["frame_samples"])
         values["frame_ms"] = None
     return StreamConfig(**values)
-
-
-def _read_plugins(tree: object, problems: Problems) -> PluginsConfig:
-    keys = keys_of(PluginsConfig)
-    items = tree.items() if isinstance(tree, dict) else ()
-    tables = {name: table for name, table in items if isinstance(table, dict) and name not in keys}
-    values = read_table(keys, "plugins", tree, problems, elsewhere=tables)
-    for name, count in Counter(values.get("run", ())).items():
-        if count > 1:
-            problems.add("plugins", "run", f"{name} is named {count} times")
-    for name, table in tables.items():
-        if not re.fullmatch(PLUGIN, name):
-            problems.add("plugins", name, f"no plugin's name: {PLUGIN_SAYS}")
-        params = tables[name] = _flat(table) if "chain" in table else table
-        for param, value in params.items():
-            if param in OWN_LIMITS:
-                try:
-                    check_value(keys[param], value)
-                except ValueError as error:
-                    problems.add(f"plugins.{name}", param, str(error), value)
-            elif param == "plugin" and not (isinstance(value, str) and re.fullmatch(PLUGIN, value)):
-                problems.add(f"plugins.{name}", param, f"a plugin's name: {PLUGIN_SAYS}", value)
-            elif not re.fullmatch(rf"{PARAM}(\.{PARAM})?" if "chain" in params else PARAM, param):
-                problems.add(f"plugins.{name}", param, "no parameter's name: letters, digits, _ and -", value)
-            elif not is_plain_value(value):
-                text = f"a finite number, a text of at most {MAX_TEXT} characters, true, false, or a list of these"
-                problems.add(f"plugins.{name}", param, text, value)
-    return PluginsConfig(**values, params=tables)
-
-
-def _flat(params: Mapping[str, object]) -> dict[str, object]:
-    """The table of a chain: parameters of its stages, in tables of their own, are called `stage.parameter`."""
-    flat = {name: value for name, value in params.items() if not isinstance(value, dict)}
-    for stage, table in params.items():
-        if isinstance(table, dict):
-            flat |= {f"{stage}.{name}": value for name, value in table.items()}
-    return flat
 
 
 def _check_replay(config: Config, problems: Problems) -> None:

@@ -6,7 +6,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +33,11 @@ from eegd.memory import headroom, memory_limit_mb
 from eegd.output import Output
 from eegd.output_thread import REPORT_S, OutputThread
 from eegd.plugin import Given, Plugin
+from eegd.plugin_counts import Counts
 from eegd.plugin_events import PluginEvents
 from eegd.stream import Stream
 
-__all__ = ["Counts", "PluginLoop"]
+__all__ = ["PluginLoop"]
 
 log = logging.getLogger(__name__)
 
@@ -51,21 +52,6 @@ TRACEBACK_EVERY_S = 1.0
 STARVED = 3
 """Frames in a row without memory, after which the process ends: what it has leaked comes back with the next one."""
 NOT_THERE = (DaemonNotRunning, StreamLost, AttachRefused, ProtocolError)
-
-
-@dataclass(slots=True)
-class Counts:
-    """What became of the input, over all epochs. Written by the main thread alone."""
-
-    state: str = "starting"
-    frames_in: int = 0
-    frames_out: int = 0
-    errors: int = 0
-    """Frames on which the plugin raised; they were skipped."""
-    missed: int = 0
-    """Input frames that never reached this process."""
-    overruns: int = 0
-    """Output frames for which there was no free slab."""
 
 
 class PluginLoop:

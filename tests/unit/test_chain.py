@@ -338,6 +338,14 @@ def test_an_exception_says_in_which_stage_it_was_raised(folder: Path) -> None:
     assert raised.value.__notes__ == ["in stage 'clean.counts' of a chain"]
 
 
+def test_a_reset_that_fails_costs_a_frame_as_it_does_outside_of_a_chain(folder: Path) -> None:
+    chain = started(folder, "plus", "resets")
+    chain.stages["resets"].reset = lambda: 1 / 0  # type: ignore[method-assign, assignment]
+    with pytest.raises(ZeroDivisionError) as raised:
+        chain.reset()
+    assert raised.value.__notes__ == ["in stage 'clean.resets' of a chain"]
+
+
 @pytest.mark.parametrize(
     ("stages", "error", "text"),
     [
