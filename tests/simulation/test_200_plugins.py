@@ -325,6 +325,32 @@ def test_what_is_true_of_the_input_is_true_after_a_chain_and_a_graph_of_three_pr
         assert "replay" in frame.flags
 
 
+def test_a_chain_gives_what_the_same_plugins_give_in_processes_of_their_own(daemon: DaemonFactory, home: Path) -> None:
+    text = """
+        [plugins.alone]
+        plugin = "bandpower"
+        input = "filter"
+        [plugins.chained]
+        chain = ["filter", "bandpower"]
+    """
+    faults = [{"kind": "FRAME_00", "at": 1003, "count": 40}]
+    overrides = {"stream.frame_samples": 5}
+    names = ("filter", "alone", "chained")
+    _, (_, _, alone, chained), (_, _, a, b) = replayed(
+        daemon, home, names, text=text, faults=faults, overrides=overrides, n_readers=3
+    )
+    assert a.info.delay_ns == b.info.delay_ns
+    assert (a.info.labels, a.info.units) == (b.info.labels, b.info.units)
+    for key in ("axes", "window_ns", "channels"):
+        assert a.info.description[key] == b.info.description[key]
+    assert len(alone) == len(chained) == 31
+    for one, other in zip(alone, chained, strict=True):
+        np.testing.assert_array_equal(one.data, other.data)
+        assert (one.index, one.lost_before, one.flags) == (other.index, other.lost_before, other.flags)
+        assert (one.source, one.time_ns) == (other.source, other.time_ns)
+    assert sum("upstream loss" in frame.flags for frame in chained) == 1
+
+
 def test_frames_on_which_a_plugin_raises_are_skipped_counted_and_told(daemon: DaemonFactory, home: Path) -> None:
     folder = folder_with(home, raises=RAISES)
     process = daemon({"plugins.run": ("raises",), "plugins.dirs": (folder,)}, wait_readers=2)
