@@ -57,10 +57,10 @@ class Known:
 
 @dataclass(slots=True)
 class Table:
-    """A native table, and the names of its rows in their order."""
+    """A native table, and in the order of its rows their ids and names."""
 
     pointer: Any
-    names: tuple[str, ...]
+    names: dict[int, str]
 
 
 class Detectors:
@@ -93,10 +93,10 @@ class Detectors:
         for name, ring in self.rings.items():
             setattr(native, name, ring.pointer)
         native.n_detectors = len(rows)
-        for place, row in enumerate(rows):
-            native.detectors[place].id = self._next_id
-            self._known[self._next_id] = Known(row, sample_period_ns(config.board), config.board.first_chip)
-            self._next_id += 1
+        ids = range(self._next_id, self._next_id + len(rows))
+        self._next_id += len(rows)
+        for place, (number, row) in enumerate(zip(ids, rows, strict=True)):
+            native.detectors[place].id = number
             if isinstance(row, DetectorConfig):
                 _fill_detector(native.detectors[place], row, config)
             else:
@@ -104,7 +104,9 @@ class Detectors:
         pointer = lib.eegd_detect_new(native)
         if pointer == ffi.NULL:
             raise EegdError(f"detectors of {self._stream}: {os.strerror(ffi.errno)}")
-        self._tables.append(Table(pointer, tuple(row.name for row in rows)))
+        period_ns, first_chip = sample_period_ns(config.board), config.board.first_chip
+        self._known |= {number: Known(row, period_ns, first_chip) for number, row in zip(ids, rows, strict=True)}
+        self._tables.append(Table(pointer, {number: row.name for number, row in zip(ids, rows, strict=True)}))
         return pointer
 
     def _free_unused(self) -> None:
@@ -116,31 +118,29 @@ class Detectors:
         self._free(len(self._tables))
 
     def _free(self, n_tables: int) -> None:
-        """The oldest ones."""
+        """The oldest ones, after what they found has been told."""
+        if n_tables:
+            self.drain(everything=True)
         for table in self._tables[:n_tables]:
             for name, posted, dropped in _counts(table):
                 before = self._counts.get(name, (0, 0))
                 self._counts[name] = (before[0] + posted, before[1] + dropped)
             lib.eegd_detect_free(table.pointer)
+            for number in table.names:
+                del self._known[number]
         del self._tables[:n_tables]
-        for key in list(self._known)[: -2 * lib.EEGD_MAX_DETECTORS]:  # of those before, nothing is in the rings now
-            del self._known[key]
 
     # ---- events ----
 
     def drain(self, *, everything: bool = False) -> None:
-        """Tells what the rings hold, in their order; of each a batch, since a ring that has more wakes again."""
+        """Tells what the rings hold, in their order. Of each a batch, since a ring that has more wakes again; or all
+        that was there at the call."""
         for ring in self.rings.values():
-            while events := ring.take(BATCH):
-                for event in events:
-                    self._tell(event)
-                if not everything:
-                    break
+            for event in ring.take(None if everything else BATCH):
+                self._tell(event)
 
     def _tell(self, event: NativeEvent) -> None:
-        known = self._known.get(event.source)
-        if known is None:
-            return
+        known = self._known[event.source]
         row = known.row
         if event.kind == "considered":
             log.info("detector %s: %s", row.name, _considered(row, event))
@@ -205,7 +205,7 @@ def _fill_marker(native: Any, row: ChipMarkerConfig) -> None:
 
 def _counts(table: Table) -> Iterator[tuple[str, int, int]]:
     counts = ffi.new("struct eegd_detect_counts *")
-    for place, name in enumerate(table.names):
+    for place, name in enumerate(table.names.values()):
         lib.eegd_detect_counts(table.pointer, place, counts)
         yield name, int(counts.posted), int(counts.dropped)
 

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eegd.detect import Change
+from eegd.errors import ParamError
 from eegd.plugin import Frame, Param, Plugin, StreamInfo
 
 
@@ -33,13 +34,15 @@ class Detect(Plugin):
     channels = Param("all", kind="channels", doc="Where it looks")
 
     def start(self, info: StreamInfo) -> None:
-        corner_hz = min(self.dc_removal, info.rate_sps / 4)
+        if self.dc_removal > info.rate_sps / 4:
+            text = f"at {info.rate_sps:g} SPS at most {info.rate_sps / 4:g} Hz, a quarter of the rate"
+            raise ParamError(f"{self.name}: dc_removal = {self.dc_removal:g}: {text}")
         self._changes = {
             info.index(label): Change(
                 self.threshold,
                 hysteresis=self.hysteresis,
                 edge=self.edge,
-                dc_removal_hz=corner_hz,
+                dc_removal_hz=self.dc_removal,
                 rate_sps=info.rate_sps,
             )
             for label in self.channels

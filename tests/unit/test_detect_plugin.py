@@ -89,6 +89,11 @@ def test_an_electrode_offset_is_removed_and_the_stream_keeps_it() -> None:
     assert [(label, index) for _, label, _, index in posts.posted] == [("Fz rising", 400)]
 
 
+def test_a_corner_that_the_rate_does_not_allow_is_refused_with_both() -> None:
+    with pytest.raises(ParamError, match=r"detect: dc_removal = 100: at 250 SPS at most 62.5 Hz"):
+        started(threshold=1, dc_removal=100)
+
+
 def test_words_in_order_are_threshold_and_hysteresis_and_the_threshold_must_be_given() -> None:
     plugin = load_plugin("detect")
     assert parse_words(plugin, ["30", "hysteresis:5"], partial=True) == {"threshold": 30.0, "hysteresis": 5.0}

@@ -145,6 +145,7 @@ def test_tables_are_freed_when_another_has_begun_and_their_counts_stay() -> None
             made.capture.detect(made.detectors.table(made.config))
             made.run_until(made.capture.stats().sample_index + 10)
         assert len(made.detectors._tables) <= 2
+        assert len(made.detectors._known) <= 2 * 3
         made.capture.detect(made.detectors.table(parse_config(f"[board]\nrate_sps = {RATE}", "test")))
         made.run_until(made.capture.stats().sample_index + 10)
         made.end()
