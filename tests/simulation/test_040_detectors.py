@@ -196,3 +196,20 @@ def test_detectors_go_on_in_a_new_epoch(daemon: DaemonFactory) -> None:
             stream.take()
         n_posted = process.status()["detectors"][0]["posted"]
     assert n_posted > 2 * 100 // 7
+
+
+def test_chips_with_clocks_of_their_own_have_detectors_of_their_own(daemon: DaemonFactory) -> None:
+    overrides = {
+        **{"sim.clock": "real", "board.rate_sps": 1000, "board.clocks": "own", "board.chips": ("ADS1299-4",) * 2},
+        "board.sclk_hz": 8_000_000,
+    }
+    row = '[[detector]]\nname = "of-{0}"\nchannel = "{0}"\nkind = "stream"\ninterval_samples = 100\n'
+    channels = row.format("C3") + row.format("P7")
+    pins = '[[chip_marker]]\nname = "second"\nchip = 2\npins = ["GPIO1"]\n'
+    process = daemon(overrides, text=channels + pins)
+    status = process.wait_for(
+        lambda status: all(stream["detectors"][0]["posted"] > 3 for stream in status["streams"]), timeout=30
+    )
+    first, second = status["streams"]
+    assert [row["name"] for row in first["detectors"]] == ["of-C3"]
+    assert [(row["name"], row.get("chip")) for row in second["detectors"]] == [("of-P7", None), ("second", 2)]
