@@ -18,7 +18,7 @@ CORE := eegd/_native.abi3.so
 CORE_SOURCES := $(wildcard native/*.[ch] native/*/*.[ch]) native/build.py
 C_FILES := $(wildcard native/*.[ch] native/*/*.[ch] tests/native/*.[ch] tests/fuzz/*.[ch] tests/kernel/module/*.[ch] \
 	examples/*.[ch])
-PYTHON_FILES := eegd plugins native/build.py setup.py tests $(wildcard examples/*.py)
+PYTHON_FILES := eegd plugins native/build.py setup.py tests tools/plot_alpha.py $(wildcard examples/*.py)
 
 .PHONY: help
 help: ## this list
@@ -78,6 +78,11 @@ bench-plugins: setup ## three heavy plugins on two cores, each in its process, a
 .PHONY: test-faults
 test-faults: setup ## every fault of the emulated board: how it is counted, what is lost, how long it lasts
 	$(BIN)/python -m tests.faults.table
+
+RECORDING ?= ../shared/data/OpenBCI_GUI-v6-blinks-jawClench-alpha.txt
+.PHONY: plot-alpha
+plot-alpha: setup ## docs/alpha.svg: a recording through filter and bandpower, compared with scipy; RECORDING=…
+	$(BIN)/python tools/plot_alpha.py "$(RECORDING)" docs/alpha.svg
 
 .PHONY: test-fresh
 test-fresh: ## make test and make run in a minimal Debian made for it; see tests/setup/fresh_debian.sh
