@@ -12,6 +12,7 @@ DAEMON_KINDS = frozenset(
         *("epoch", "recovery", "reconfiguration failed", "replay over", "stopped", "check"),
         *("reader attached", "reader left", "reader missed", "alarm"),
         *("plugin started", "plugin ended", "plugin died", "plugin hung", "plugin held"),
+        *("plugin added", "plugin removed"),
         *("trigger", "stream value", "edges lost", "line failed", "events dropped"),
     )
 )

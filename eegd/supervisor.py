@@ -185,6 +185,7 @@ class Supervisor:
         if name in problems:
             raise PluginError(problems[name])
         self._added[name] = {**table, **checked.values}
+        self._events.post("plugin added", f"{name}, reads {checked.input}", source=name)
         self.apply(self._configured)
         return {"name": name, "input": checked.input, "table": self._added[name], "run": list(self.settings.run)}
 
@@ -208,6 +209,7 @@ class Supervisor:
         self._added.pop(name, None)
         if name in self._configured.run:
             self._removed.add(name)
+        self._events.post("plugin removed", name, source=name)
         self.apply(self._configured)
         return {"name": name, "readers": readers, "configured": name in self._configured.run}
 

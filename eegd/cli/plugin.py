@@ -59,6 +59,8 @@ def _add(client: Client, args: argparse.Namespace) -> int:
             words.append(word)
     answer = client.ask("plugin_add", 60.0, plugin=args.name, words=words, **own)
     code = _settle(client, answer["name"])
+    if code != OK:
+        return code
     print("\nuntil the daemon ends; to keep it, write into the configuration:\n")
     print(f"[plugins]\nrun = {toml_value(tuple(answer['run']))}")
     if answer["table"]:

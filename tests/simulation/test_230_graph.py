@@ -11,7 +11,7 @@ import pytest
 
 from eegd.cli.eegctl import main as eegctl
 from eegd.errors import EegdError
-from tests.simulation.test_200_plugins import ABORTS, folder_with, open_when_there, plugin_row, within
+from tests.simulation.test_200_plugins import ABORTS, folder_with, open_when_there, plugin_row
 
 if TYPE_CHECKING:
     from tests.simulation.conftest import DaemonFactory, DaemonProcess
@@ -73,7 +73,7 @@ def test_plugins_in_a_circle_are_held_with_its_names_and_the_others_run(daemon: 
     assert held(process, "b")["last_error"] == "plugin 'b': the inputs make a circle: b reads a reads b"
     assert "its input 'nowhere' is no stream; there are: a, b, lost, raw" in held(process, "lost")["last_error"]
     process.wait_for(lambda s: plugin_row(s, "template")["state"] == "running")
-    process.connect().ask("plugin_add", 10.0, plugin="template", **{"as": "nowhere"})
+    process.connect().ask("plugin_add", 60.0, plugin="template", **{"as": "nowhere"})
     process.wait_for(lambda s: plugin_row(s, "lost")["state"] == "running")  # its input is there now
     process.stop()
 
@@ -102,33 +102,30 @@ def test_a_plugin_is_added_and_removed_while_the_daemon_runs(
     process.stop()
 
 
-@pytest.mark.parametrize(
-    ("request_", "reason"),
-    [
-        ({"plugin": "nosuch"}, "no plugin 'nosuch'; there are: bandpower"),
-        ({"plugin": "bandpower", "words": ["length=99"]}, "bandpower: length = 99: a number from 0.25 to 30 s"),
-        ({"plugin": "bandpower", "words": ["99"]}, "bandpower: '99'"),
-        ({"plugin": "bandpower", "words": ["--supervised"]}, "parameters are written name=value"),
-        ({"plugin": "bandpower", "input": "eog"}, "its input 'eog' is no stream; there are: bandpower, raw, template"),
-        ({"plugin": "bandpower", "input": "../x"}, "x"),
-        ({"plugin": "bandpower", "as": "loop", "input": "loop"}, "plugin 'loop': reads its own stream"),
-        ({"plugin": "template"}, "plugin 'template' is there already; remove it first"),
-        ({"plugin": "template", "as": "raw"}, "there is a stream 'raw' already"),
-        ({"plugin": "template", "as": "Big"}, "'Big': no plugin's name"),
-        ({"plugin": 3}, "'plugin' is 3, wanted str"),
-        ({}, "'plugin' is missing"),
-        ({"plugin": "bandpower", "words": "x"}, "'words' is 'x', wanted list"),
-    ],
-)
-def test_an_addition_that_cannot_be_is_refused_with_names(
-    daemon: DaemonFactory, request_: dict[str, Any], reason: str
-) -> None:
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"plugin": "nosuch"}, "no plugin 'nosuch'; there are: bandpower"),
+    ({"plugin": "bandpower", "words": ["length=99"]}, "bandpower: length = 99: a number from 0.25 to 30 s"),
+    ({"plugin": "bandpower", "words": ["--supervised"]}, "parameters are written name=value"),
+    ({"plugin": "bandpower", "input": "eog"}, "its input 'eog' is no stream; there are: bandpower, raw, template"),
+    ({"plugin": "bandpower", "input": "../x"}, "../x"),
+    ({"plugin": "bandpower", "as": "loop", "input": "loop"}, "plugin 'loop': reads its own stream"),
+    ({"plugin": "template"}, "plugin 'template' is there already; remove it first"),
+    ({"plugin": "template", "as": "raw"}, "there is a stream 'raw' already"),
+    ({"plugin": "template", "as": "Big"}, "'Big': no plugin's name"),
+    ({"plugin": 3}, "'plugin' is 3, wanted str"),
+    ({}, "'plugin' is missing"),
+    ({"plugin": "bandpower", "words": "x"}, "'words' is 'x', wanted list"),
+]
+
+
+def test_an_addition_that_cannot_be_is_refused_with_names(daemon: DaemonFactory) -> None:
     process = daemon({**REAL, "plugins.run": ("template",)})
     client = process.connect()
     open_when_there(client, "template").close()
-    with pytest.raises(EegdError) as refused:
-        client.ask("plugin_add", 60.0, **request_)
-    assert reason in str(refused.value)
+    for request, reason in REFUSED:
+        with pytest.raises(EegdError) as refused:
+            client.ask("plugin_add", 60.0, **request)
+        assert reason in str(refused.value)
     assert [row["name"] for row in process.status()["plugins"]] == ["template"]
     process.stop()
 
@@ -137,20 +134,32 @@ def test_a_held_plugin_gets_a_new_budget_by_a_restart(daemon: DaemonFactory, hom
     folder = folder_with(home, aborts=ABORTS)
     process = daemon({**REAL, "plugins.run": ("aborts",), "plugins.dirs": (folder,)})
     assert plugin_row(process.wait_for(lambda s: state_of(process, "aborts") == "held", 60), "aborts")["restarts"] == 5
-    folder_with(
-        home, aborts="from eegd.plugin import Plugin\nclass Aborts(Plugin):\n    def process(self, f, o): o[:] = 0\n"
-    )
+    folder_with(home, aborts=ABORTS.replace("os.abort()", "out[:] = 0"))
     process.connect().ask("plugin_restart", name="aborts")
     process.wait_for(lambda s: plugin_row(s, "aborts")["state"] == "running")
     process.stop()
 
 
-def test_a_reload_with_a_plugin_that_cannot_be_is_refused_whole(daemon: DaemonFactory, home: Path) -> None:
-    process = daemon({**REAL}, text="")
+def test_a_reload_with_plugins_that_cannot_be_is_refused_whole_and_a_sound_one_keeps_what_was_added(
+    daemon: DaemonFactory,
+) -> None:
+    process = daemon(REAL)
     client = process.connect()
-    path = home / "eegd.toml"
-    within(process.directory.exists, "directory")
-    assert path.parent.exists()
-    with pytest.raises(EegdError):
-        client.ask("plugin_restart", name="none")
+    client.ask("plugin_add", 60.0, plugin="template", words=["gain=2"])
+    open_when_there(client, "template").close()
+    client.set("template", gain=3)
+    sound = process.config_file.read_text()
+    assert "run = []" in sound
+    bad = sound.replace("run = []", 'run = ["bandpower", "a", "b", "nosuch"]')
+    bad += '[plugins.bandpower]\nlength = 99\n[plugins.a]\nplugin = "template"\ninput = "b"\n'
+    process.config_file.write_text(bad + '[plugins.b]\nplugin = "template"\ninput = "a"\n')
+    with pytest.raises(EegdError) as refused:
+        client.ask("reload", 60.0)
+    for reason in ("length = 99", "a reads b reads a", "b reads a reads b", "no plugin 'nosuch'"):
+        assert reason in str(refused.value)
+    assert [row["name"] for row in process.status()["plugins"]] == ["template"]
+    process.config_file.write_text(sound.replace("run = []", 'run = ["bandpower"]'))
+    assert client.ask("reload", 60.0)["changed"] == ["plugins.run"]
+    process.wait_for(lambda s: {row["name"] for row in s["plugins"]} == {"bandpower", "template"})
+    assert client.get("template", "gain") == 3
     process.stop()

@@ -41,11 +41,11 @@ def test_an_unknown_input_is_named_with_the_streams_there_are() -> None:
 @given(st.dictionaries(st.sampled_from(NAMES), st.sampled_from((*NAMES, "raw"))))
 def test_without_its_problems_every_graph_ends_at_raw(inputs: dict[str, str]) -> None:
     problems = graph_problems(inputs, ["raw"])
-    for begin, following in inputs.items():
-        seen, at = [begin], begin if begin in problems else following
+    for name in inputs:
+        at, seen = name, set()
         while at in inputs and at not in problems:
             assert at not in seen
-            seen.append(at)
+            seen.add(at)
             at = inputs[at]
         assert at == "raw" or at in problems
 
