@@ -36,7 +36,17 @@ from eegd.plugin_loop import PluginLoop
 from eegd.runtime_dir import find_dir, stream_socket
 from eegd.stream import MissedFrames
 
-__all__ = ["ENDED", "EXIT_FAILED", "EXIT_REFUSED", "main", "make_plugin", "plugin_of", "run_plugin", "warning_line"]
+__all__ = [
+    "ENDED",
+    "EXIT_FAILED",
+    "EXIT_REFUSED",
+    "build_parser",
+    "main",
+    "make_plugin",
+    "plugin_of",
+    "run_plugin",
+    "warning_line",
+]
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +102,8 @@ def _report_fd() -> Iterator[int]:
         os.close(fd)
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """Of `eegd plugin`, for parsing and for completion."""
     parser = argparse.ArgumentParser(
         prog="eegd plugin", description="Runs one plugin in this process, on the streams of a running daemon."
     )
@@ -131,7 +142,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _arguments_of(argv: Sequence[str]) -> argparse.Namespace:
     """With those that the configuration names, if there is one. Raises ConfigError."""
-    parser = _parser()
+    parser = build_parser()
     arguments = parser.parse_intermixed_args(argv)
     if arguments.config is None:
         return arguments

@@ -75,6 +75,12 @@ install_all() {
     put 644 systemd/sysusers.conf /usr/lib/sysusers.d/eegd.conf
     put 644 systemd/tmpfiles.conf /usr/lib/tmpfiles.d/eegd.conf
     put 644 systemd/udev.rules /usr/lib/udev/rules.d/60-eegd.rules
+    for target in bash:bash-completion/completions/eegctl bash:bash-completion/completions/eegd \
+        zsh:zsh/vendor-completions/_eegctl fish:fish/vendor_completions.d/eegctl.fish fish:fish/vendor_completions.d/eegd.fish; do
+        "$DESTDIR$home/bin/python" -P -c "from eegd.cli.shells import SCRIPTS; print(SCRIPTS['${target%%:*}'], end='')" \
+            >"$scratch/completion"
+        put 644 "$scratch/completion" "$PREFIX/share/${target#*:}"
+    done
     for page in docs/*.md; do
         put 644 "$page" "$PREFIX/share/doc/eegd/$(basename "$page")"
     done

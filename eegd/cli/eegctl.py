@@ -29,6 +29,8 @@ from eegd.cli.mark import add_arguments as add_mark_arguments
 from eegd.cli.mark import run_mark
 from eegd.cli.plugin import add_commands as add_plugin_commands
 from eegd.cli.plugin_help import run_help, run_plugins
+from eegd.cli.shells import add_commands as add_shell_commands
+from eegd.cli.shells import run_complete, run_completion
 from eegd.cli.start import INTERRUPTED
 from eegd.client import Client, connect
 from eegd.errors import DaemonNotRunning, EegdError, StreamLost
@@ -49,6 +51,7 @@ EXAMPLES = """examples:
   eegctl channel Oz gain=12
   eegctl set bandpower length=4       from the next frame on
   eegctl doctor                       what is wrong, why it matters, what mends it
+  source <(eegctl completion bash)    words and parameters at the tab key; zsh and fish too
 
 exit codes: 0 done, 1 refused by the daemon or something red, 2 usage, 3 no daemon, 130 interrupted
 """
@@ -113,14 +116,14 @@ def build_parser() -> argparse.ArgumentParser:
     channel.add_argument("label", metavar="LABEL")
     channel.add_argument("settings", nargs="+", metavar="NAME=VALUE", type=_setting, help="such as gain=12")
     add_plugin_commands(command)
+    add_shell_commands(command)
     add_doctor_arguments(
         command("doctor", run_doctor, "what is wrong with computer, daemon or board, and what mends it")
     )
 
     command("reload", _reload, "read the configuration file again")
     command("stop", _stop, "stop the daemon and wait for its end")
-    streams = command("streams", _streams, "the streams that can be opened now")
-    streams.add_argument("--json", action="store_true")
+    command("streams", _streams, "the streams that can be opened now").add_argument("--json", action="store_true")
     info = command("info", _info, "the montage: channels, inputs, gains, reference")
     info.add_argument("stream", nargs="?", default="raw", metavar="STREAM", help="a raw stream; default: raw")
     info.add_argument("--json", action="store_true")
@@ -294,10 +297,18 @@ def _stop(client: Client, args: argparse.Namespace) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
-    args = build_parser().parse_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["complete"]:  # asked by a shell at each press of the key: it is in no help
+        return write_stdout(lambda: run_complete(words[1:]))
+    args = build_parser().parse_args(words)
 
     def work() -> int:
-        if args.function in (run_doctor, run_help, run_plugins):  # they look for a daemon themselves, and need none
+        if args.function in (
+            run_doctor,
+            run_help,
+            run_plugins,
+            run_completion,
+        ):  # they look for a daemon themselves, and need none
             return int(args.function(args))
         with connect(args.runtime_dir) as client:
             return int(args.function(client, args))

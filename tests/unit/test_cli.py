@@ -103,7 +103,7 @@ def test_every_command_has_a_parser_that_can_be_built_for_completion() -> None:
     assert commands(eegd_cli.build_parser()) == {"run", "check-config", "boards", "plugin", "demo"}
     wanted = {"status", "view", "tail", "events", "board", "channel", "reload", "stop", "streams", "info"}
     wanted |= {"doctor", "check", "mark"}
-    wanted |= {"plugins", "help", "plugin", "set", "get"}
+    wanted |= {"plugins", "help", "plugin", "set", "get", "completion"}
     assert commands(eegctl.build_parser()) == wanted
 
 
