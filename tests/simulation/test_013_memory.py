@@ -54,11 +54,16 @@ def counted_allocations(path: Path) -> Iterator[AllocationCounts]:
 
 
 def steady_state(
-    daemon: DaemonFactory, place: Path, board: Mapping[str, object], n_samples: int, readers: list[dict[str, object]]
+    daemon: DaemonFactory,
+    place: Path,
+    board: Mapping[str, object],
+    n_samples: int,
+    readers: list[dict[str, object]],
+    text: str = "",
 ) -> str:
-    """Counts over so many samples what the daemon's C threads allocate and how often they fault."""
+    """Counts over so many samples what the daemon's C threads allocate and how often they fault. text: more TOML."""
     with counted_allocations(place / "allocations") as counts:
-        d = daemon(board, wait_readers=len(readers))
+        d = daemon(board, wait_readers=len(readers), text=text)
         d.connect()
     with contextlib.ExitStack() as stack:
         programs = [stack.enter_context(ReaderProcess("count", d.directory, **options)) for options in readers]
@@ -73,9 +78,9 @@ def steady_state(
         d.stop()
         for program in programs:
             assert program.result()["bad"] == 0
-    text = f"{ended['samples'] - begun['samples']} samples; (allocations, page faults) of {', '.join(tids)}"
-    assert after == before, f"{text}: {before} became {after}"
-    return f"{text}: none; before {before}"
+    said = f"{ended['samples'] - begun['samples']} samples; (allocations, page faults) of {', '.join(tids)}"
+    assert after == before, f"{said}: {before} became {after}"
+    return f"{said}: none; before {before}"
 
 
 @pytest.mark.parametrize("lane", ["zeromq", "direct"])
@@ -97,3 +102,11 @@ def test_neither_capture_nor_sender_allocates_or_faults_in_real_time(
     readers: list[dict[str, object]] = [{"lane": lane, "depth": 500} for lane in ("zeromq", "direct")]
     n_samples = int(str(board["board.rate_sps"])) * 2
     print(steady_state(daemon, tmp_path, board, n_samples, readers))
+
+
+def test_detectors_and_their_full_rings_cost_no_allocation_and_no_fault(daemon: DaemonFactory, tmp_path: Path) -> None:
+    crossings = '[[detector]]\nname = "up"\nchannel = "Fp1"\nthreshold_uv = 0\nedge = "both"\ndc_removal_hz = 10\n'
+    values = '[[detector]]\nname = "all"\nchannel = "O1"\nkind = "stream"\ninterval_samples = 1\n'
+    pins = '[[chip_marker]]\nname = "code"\npins = ["GPIO1", "GPIO2"]\n'
+    readers: list[dict[str, object]] = [{"lane": "direct", "policy": "lossless", "depth": 64}]
+    print(steady_state(daemon, tmp_path, FAST, MILLION // 10, readers, crossings + values + pins))
