@@ -265,7 +265,7 @@ class PluginLoop:
         self._events.frame = frame
         self.plugin.post(label, value=value, sample_index=frame.sample_index, kind="parameter")
         self._events.frame = None
-        log.info("%s: %s, from frame %d of %s on", self.plugin.name, label, frame.frame_number, self._input)
+        log.debug("%s: %s, from frame %d of %s on", self.plugin.name, label, frame.frame_number, self._input)
         self._thread.report_now()  # before the answer: what was acknowledged survives the process
 
     # ---- frames ----
