@@ -164,7 +164,7 @@ class LiveParams:
         if isinstance(error, ParamError):
             text = str(error)
             name = self._plugin.name
-            return text if text.startswith(f"{name}: ") else f"{name}: {text}"
+            return text if text.startswith((f"{name}: ", f"{name}.")) else f"{name}: {text}"
         host.fail_change()
         text = f"{self._plugin.name}: {type(error).__name__} on a change of {', '.join(names)}: {error}"
         log.error("%s", text, exc_info=error)

@@ -25,8 +25,8 @@ def plugin_operations(supervisor: Supervisor) -> dict[str, Operation]:
         plugin = _name_in(request, "plugin")
         return await supervisor.add(plugin, value_of(request, "as", str), words, value_of(request, "input", str))
 
-    def remove(request: Mapping[str, Any]) -> Answer:
-        return supervisor.remove(_name_in(request, "name"), force=value_of(request, "force", bool, False))
+    async def remove(request: Mapping[str, Any]) -> Answer:
+        return await supervisor.remove(_name_in(request, "name"), force=value_of(request, "force", bool, False))
 
     def restart(request: Mapping[str, Any]) -> Answer:
         as_configured = value_of(request, "as_configured", bool, False)

@@ -43,6 +43,8 @@ class Supervisor:
         """Tables of plugins that were added while the daemon ran."""
         self._removed: set[str] = set()
         """Plugins of the configuration that were removed while the daemon ran."""
+        self._past: set[str] = set()
+        """Names of plugins that were removed while the daemon ran, and are not there again."""
         self._going: set[asyncio.Task[None]] = set()
         """Plugins that are on their way out."""
         self._stopping = False
@@ -185,6 +187,7 @@ class Supervisor:
         if name in problems:
             raise PluginError(problems[name])
         self._added[name] = {**table, **checked.values}
+        self._past.discard(name)
         self._events.post("plugin added", f"{name}, reads {checked.input}", source=name)
         self.apply(self._configured)
         return {"name": name, "input": checked.input, "table": self._added[name], "run": list(self.settings.run)}
@@ -200,10 +203,12 @@ class Supervisor:
         if len(self._plugins) >= MAX_PLUGINS:
             raise ConfigError(f"{MAX_PLUGINS} plugins are there already")
 
-    def remove(self, name: str, *, force: bool = False) -> dict[str, object]:
-        """Ends one plugin for good. Raises PluginError with the names of those who read its stream, unless forced."""
+    async def remove(self, name: str, *, force: bool = False) -> dict[str, object]:
+        """Ends one plugin for good, and waits for that. Raises PluginError with the names of those who read its stream,
+        unless forced."""
         plugin = self._known(name)
-        readers = list(dict.fromkeys([*readers_of(name, self._inputs()), *plugin.readers]))
+        programs = [reader for reader in plugin.readers if reader not in self._past]  # it may not know yet who left
+        readers = list(dict.fromkeys([*readers_of(name, self._inputs()), *programs]))
         if readers and not force:
             raise PluginError(f"plugin {name!r} is read by {', '.join(readers)}; end those first, or use --force")
         self._added.pop(name, None)
@@ -211,6 +216,8 @@ class Supervisor:
             self._removed.add(name)
         self._events.post("plugin removed", name, source=name)
         self.apply(self._configured)
+        self._past.add(name)
+        await asyncio.wait([*self._going])
         return {"name": name, "readers": readers, "configured": name in self._configured.run}
 
     def restart(self, name: str, *, as_configured: bool = False) -> dict[str, object]:

@@ -87,4 +87,4 @@ def text_of(value: object, unit: str = "") -> str:
         text = ",".join(map(text_of, value))
     else:
         text = f"{value:.10g}" if isinstance(value, float) else str(value)
-    return f"{text} {unit}".strip()
+    return text if isinstance(value, str) else f"{text} {unit}".strip()

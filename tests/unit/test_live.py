@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from eegd import live as live_module
+from eegd.cli.params import text_of
 from eegd.errors import ParamError, ProtocolError
 from eegd.live import LiveParams
 from eegd.plugin import Param, Plugin
@@ -228,3 +232,37 @@ def test_params_tells_values_and_declarations() -> None:
     (answer,) = run(work).answers
     assert (answer["plugin"], answer["values"]["channels"]) == ("Band", "all")
     assert [row["name"] for row in answer["declared"]] == ["low", "high", "on", "channels"]
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | st.sampled_from(["low", "on", "Oz"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["low", "high", "on", "x"]), inner),
+    max_leaves=8,
+)
+
+
+@given(st.fixed_dictionaries({}, optional={"values": JSON, "words": JSON, "op": JSON}))
+def test_whatever_is_asked_is_refused_or_becomes_a_change_that_holds(request_: dict[str, Any]) -> None:
+    async def work(r: Running) -> None:
+        try:
+            r.live.operations["set"](request_, r.answers.append)
+        except (ParamError, ProtocolError):
+            assert not r.answers
+            return
+        answer = await r.frame()
+        if answer["ok"]:
+            assert (answer["frame_number"], answer["values"]["low"]) == (0, r.plugin.low)
+            json.dumps(answer, allow_nan=False)
+
+    r = run(work)
+    assert r.plugin.low < r.plugin.high
+
+
+@pytest.mark.parametrize(("value", "unit", "text"), [("off", "Hz", "off"), (0.1, "s", "0.1 s"), ([1, 2], "", "1,2")])
+def test_a_value_is_shown_with_its_unit_where_it_is_a_number(value: object, unit: str, text: str) -> None:
+    assert text_of(value, unit) == text
