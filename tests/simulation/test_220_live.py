@@ -98,6 +98,33 @@ def test_a_change_of_the_outputs_begins_a_new_epoch_and_any_other_does_not(daemo
     forget_tracebacks(process)
 
 
+def test_in_a_chain_all_stages_take_a_change_from_one_frame_or_none_does(daemon: DaemonFactory) -> None:
+    text = '[plugins.clean]\nchain = ["louder=template", "filter"]\n[plugins.clean.filter]\nlow = 0\nhigh = 0\n'
+    process = daemon({**REAL, "plugins.run": ("clean",)}, text=text)
+    client = process.connect()
+    stream = open_when_there(client, "clean", seconds=5)
+    raw = client.open("raw", seconds=5)
+    with pytest.raises(ParamError, match="a band from 50 to 30 Hz"):
+        client.set("clean", **{"louder.gain": 9, "filter.low": 50, "filter.high": 30})
+    answer = client.set("clean", "louder.gain=2", **{"filter.fade": 0})
+    assert set(answer.changed) == {"louder.gain", "filter.fade"}
+    inputs = {}
+    for frame in raw:
+        inputs[frame.frame_number] = frame.copy()
+        if frame.frame_number == (answer.frame_number or 0) + 3:
+            break
+    factors = {}
+    for frame in stream:
+        number = frame.source.frame_number
+        if number > (answer.frame_number or 0) + 3:
+            break
+        if number in inputs:
+            factors[number] = 2 if number >= (answer.frame_number or 0) else 1
+            np.testing.assert_allclose(frame.data, factors[number] * inputs[number], rtol=1e-6)
+    assert {1, 2} == set(factors.values())
+    process.stop()
+
+
 def test_a_change_is_an_event_with_the_sample_from_which_it_holds(daemon: DaemonFactory) -> None:
     process = daemon({**REAL, "plugins.run": ("template",)})
     client = process.connect()
