@@ -84,6 +84,10 @@ RECORDING ?= ../shared/data/OpenBCI_GUI-v6-blinks-jawClench-alpha.txt
 plot-alpha: setup ## docs/alpha.svg: a recording through filter and bandpower, compared with scipy; RECORDING=…
 	$(BIN)/python tools/plot_alpha.py "$(RECORDING)" docs/alpha.svg
 
+.PHONY: bench-dsp
+bench-dsp: setup ## signal blocks: speed beside scipy and PyWavelets, time per stage at 20 kHz
+	$(BIN)/python -m tests.bench.dsp
+
 .PHONY: test-fresh
 test-fresh: ## make test and make run in a minimal Debian made for it; see tests/setup/fresh_debian.sh
 	tests/setup/fresh_debian.sh

@@ -6,6 +6,7 @@ window makes coefficients, energies, the D1 peak and a trip check, all in one ca
 
 from __future__ import annotations
 
+import errno
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eegd._native import ffi, lib
+from eegd.sos import Sos
 
 __all__ = ["STAGES", "WAVELETS", "Dwt", "History", "Level", "WaveletResult", "WaveletStream", "max_levels"]
 
@@ -166,12 +168,16 @@ class WaveletStream:
         trip_hysteresis: float = 0.0,
         trip_hold: int = 0,
         n_stage_frames: int = 1,
+        sos: Sos | None = None,
     ) -> None:
         """n_window is a power of two; window, step and hold are in samples. trip_level: 0 checks the D1 peak of
-        trip_channel, 1 … the energy of that level. Raises ValueError and MemoryError."""
+        trip_channel, 1 … the energy of that level. sos: what samples go through first; nobody else may use it.
+        Raises ValueError and MemoryError."""
         if n_window < 2 or n_window & (n_window - 1):
             raise ValueError(f"window of {n_window} samples: a power of two is wanted")
         _check_levels(wavelet, n_window, n_levels)
+        if sos is not None and sos.n_channels != n_channels:
+            raise ValueError(f"sos of {sos.n_channels} channels, and there are {n_channels}")
         config = {
             "wavelet": _number_of(wavelet),
             "n_channels": n_channels,
@@ -186,9 +192,11 @@ class WaveletStream:
             "trip_hold": trip_hold,
             "n_stage_frames": n_stage_frames,
         }
-        made = lib.eegd_wavelet_new(ffi.new("struct eegd_wavelet_config *", config))
+        self._sos = sos
+        filter_ = ffi.NULL if sos is None else sos.handle
+        made = lib.eegd_wavelet_new(ffi.new("struct eegd_wavelet_config *", config), filter_)
         if made == ffi.NULL:
-            if ffi.errno == 12:
+            if ffi.errno == errno.ENOMEM:
                 raise MemoryError(f"no memory for a window of {n_window} samples of {n_channels} channels")
             raise ValueError(f"a number is out of its range: {config}")
         self._wavelet = ffi.gc(made, lib.eegd_wavelet_free)

@@ -5,6 +5,8 @@ Samples are float32, arithmetic and state float64. Designs are in eegd.design.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -33,6 +35,11 @@ class Sos:
         if lib.eegd_sos_create(made, ffi.from_buffer("double[]", sections), len(sections), n_channels):
             raise MemoryError(f"sos: {len(sections)} sections of {n_channels} channels")
         self._sos = ffi.gc(made[0], lib.eegd_sos_destroy)
+
+    @property
+    def handle(self) -> Any:
+        """The struct of the C core, for what runs it there."""
+        return self._sos
 
     def settle(self, first: ArrayLike) -> None:
         """Takes the state that it would have if every channel's input had always been its value of `first`,

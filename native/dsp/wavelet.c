@@ -12,6 +12,7 @@
 #include "dsp/energy.h"
 #include "dsp/history.h"
 #include "dsp/latest.h"
+#include "dsp/sos.h"
 #include "dsp/stages.h"
 #include "dsp/stages_inline.h"
 #include "dsp/trip.h"
@@ -22,6 +23,7 @@
 
 struct eegd_wavelet {
     struct eegd_wavelet_config config;
+    struct eegd_sos *filter; /* the caller's; or NULL */
     struct eegd_dwt *dwt;
     struct eegd_latest *latest;
     struct eegd_history *history;
@@ -69,7 +71,7 @@ static int allocate(struct eegd_wavelet *wavelet)
            wavelet->row;
 }
 
-struct eegd_wavelet *eegd_wavelet_new(const struct eegd_wavelet_config *config)
+struct eegd_wavelet *eegd_wavelet_new(const struct eegd_wavelet_config *config, struct eegd_sos *filter)
 {
     struct eegd_wavelet *wavelet;
     int error;
@@ -82,6 +84,7 @@ struct eegd_wavelet *eegd_wavelet_new(const struct eegd_wavelet_config *config)
     if (!wavelet)
         return NULL;
     wavelet->config = *config;
+    wavelet->filter = filter;
     if (!allocate(wavelet)) {
         error = errno;
         eegd_wavelet_free(wavelet);
@@ -173,6 +176,12 @@ static void append(struct eegd_wavelet *wavelet, const float *data, ptrdiff_t st
     }
     wavelet->n_past = (is_full ? n_kept : wavelet->n_past) + n;
     wavelet->next += n;
+    eegd_stages_mark(wavelet->stages, EEGD_STAGE_COPY);
+    if (!wavelet->filter)
+        return;
+    float *fresh = wavelet->past + wavelet->n_past - n;
+    eegd_sos_run(wavelet->filter, fresh, 2 * (ptrdiff_t)n_window, fresh, 2 * (ptrdiff_t)n_window, n);
+    eegd_stages_mark(wavelet->stages, EEGD_STAGE_FILTER);
 }
 
 static void check_trip(struct eegd_wavelet *wavelet)
@@ -257,8 +266,6 @@ uint32_t eegd_wavelet_push(struct eegd_wavelet *wavelet, const float *data, ptrd
     if (*complete) {
         wavelet->due += wavelet->config.n_step;
         analyse(wavelet);
-    } else {
-        eegd_stages_mark(wavelet->stages, EEGD_STAGE_COPY);
     }
     eegd_stages_end(wavelet->stages);
     return n_taken;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Wavelet: the DWT of a sliding window and what follows from it, one call per
- * frame: copy, DWT, energy, trip, publish. The result of each window is the
- * latest, its energies are a row of the history.
+ * frame: copy, filter, DWT, energy, trip, publish. The result of each window is
+ * the latest, its energies are a row of the history.
  *
  * One thread pushes frames, and sees the result between two pushes where it
  * was made. Latest and history are for any thread. Only new and free allocate.
@@ -16,6 +16,7 @@
 
 #define EEGD_WAVELET_MAX_CHANNELS 1024
 
+struct eegd_sos;
 struct eegd_wavelet;
 
 struct eegd_wavelet_config {
@@ -51,8 +52,10 @@ struct eegd_wavelet_row {
     uint64_t sample_index; /* of the window's first sample */
 };
 
-/* NULL and errno on failure: EINVAL for a number out of its range, or ENOMEM. */
-struct eegd_wavelet *eegd_wavelet_new(const struct eegd_wavelet_config *config);
+/* filter: what samples go through before they are transformed; NULL: nothing. It stays the caller's, has to
+ * live as long, and is the pushing thread's. NULL and errno on failure: EINVAL for a number out of its range,
+ * or ENOMEM. */
+struct eegd_wavelet *eegd_wavelet_new(const struct eegd_wavelet_config *config, struct eegd_sos *filter);
 void eegd_wavelet_free(struct eegd_wavelet *wavelet); /* NULL is allowed */
 
 /* Floats of a row of coefficients, bytes of a result, and of a row of the history. */
@@ -62,7 +65,7 @@ size_t eegd_wavelet_row_bytes(const struct eegd_wavelet *wavelet);
 
 /* Takes samples in, channel c at data + c * stride, until a window is complete or there are no more, and
  * returns how many. *complete: 1 when there is a new result; then call again with what is left. A
- * sample_index that does not go on from the last call starts a new window; history and trip go on. */
+ * sample_index that does not go on from the last call starts a new window; history, trip and filter go on. */
 uint32_t eegd_wavelet_push(struct eegd_wavelet *wavelet, const float *data, ptrdiff_t stride,
                            uint32_t n_samples, uint64_t sample_index, int *complete);
 

@@ -6,6 +6,7 @@
 #include "dsp/energy.h"
 #include "dsp/history.h"
 #include "dsp/latest.h"
+#include "dsp/sos.h"
 #include "dsp/stages.h"
 #include "dsp/trip.h"
 #include "dsp/wavelet.h"
@@ -103,7 +104,7 @@ static void test_results_do_not_depend_on_the_length_of_frames_or_of_steps(void)
     for (unsigned s = 0; s < sizeof(steps) / sizeof(steps[0]); s++)
         for (unsigned f = 0; f < sizeof(frames) / sizeof(frames[0]); f++) {
             struct eegd_wavelet_config config = config_of(steps[s]);
-            struct eegd_wavelet *wavelet = eegd_wavelet_new(&config);
+            struct eegd_wavelet *wavelet = eegd_wavelet_new(&config, NULL);
 
             CHECK_EQ(push_all(wavelet, 0, SAMPLES, 5000, frames[f], steps[s]),
                      1 + (SAMPLES - WINDOW) / steps[s]);
@@ -111,10 +112,39 @@ static void test_results_do_not_depend_on_the_length_of_frames_or_of_steps(void)
         }
 }
 
+static void test_a_filter_is_run_over_every_sample_once(void)
+{
+    static const double half_of_the_one_before[] = {0, 0.5, 0, 1, 0, 0};
+    static float halved[CHANNELS][SAMPLES];
+    struct eegd_wavelet_config config = config_of(10);
+    struct eegd_sos *filter;
+    struct eegd_wavelet *filtered, *plain;
+    int complete, n_wrong = 0, n_complete = 0;
+
+    CHECK_EQ(eegd_sos_create(&filter, half_of_the_one_before, 1, CHANNELS), 0);
+    for (int c = 0; c < CHANNELS; c++)
+        for (int i = 1; i < SAMPLES; i++)
+            halved[c][i] = signal[c][i - 1] * 0.5f;
+    filtered = eegd_wavelet_new(&config, filter);
+    plain = eegd_wavelet_new(&config, NULL);
+    for (uint32_t at = 0, n; at < SAMPLES; at += n) {
+        n = eegd_wavelet_push(filtered, signal[0] + at, SAMPLES, SAMPLES - at, at, &complete);
+        CHECK_EQ(eegd_wavelet_push(plain, halved[0] + at, SAMPLES, SAMPLES - at, at, &complete), n);
+        n_complete += complete;
+        n_wrong += memcmp(eegd_wavelet_own_result(filtered), eegd_wavelet_own_result(plain),
+                          eegd_wavelet_result_bytes(plain)) != 0;
+    }
+    CHECK_EQ(n_wrong, 0);
+    CHECK_EQ(n_complete, 97);
+    eegd_wavelet_free(filtered);
+    eegd_wavelet_free(plain);
+    eegd_sos_destroy(filter);
+}
+
 static void test_no_window_spans_a_gap(void)
 {
     struct eegd_wavelet_config config = config_of(8);
-    struct eegd_wavelet *wavelet = eegd_wavelet_new(&config);
+    struct eegd_wavelet *wavelet = eegd_wavelet_new(&config, NULL);
 
     CHECK_EQ(push_all(wavelet, 0, 60, 0, 10, 8), 4);
     CHECK_EQ(push_all(wavelet, 60, 91, 61, 10, 8), 0);
@@ -125,7 +155,7 @@ static void test_no_window_spans_a_gap(void)
 static void test_the_history_has_the_energies_of_the_last_windows(void)
 {
     struct eegd_wavelet_config config = config_of(10);
-    struct eegd_wavelet *wavelet = eegd_wavelet_new(&config);
+    struct eegd_wavelet *wavelet = eegd_wavelet_new(&config, NULL);
     unsigned char rows[16][sizeof(struct eegd_wavelet_row) + CHANNELS * LEVELS * sizeof(float)];
     struct eegd_wavelet_row row;
     uint64_t first;
@@ -158,7 +188,7 @@ static void test_a_step_in_one_channel_trips_and_clears_by_peak_or_energy(void)
             config.trip_level = level;
             config.trip_threshold = 10;
             config.trip_hold = 20;
-            wavelet = eegd_wavelet_new(&config);
+            wavelet = eegd_wavelet_new(&config, NULL);
             result = eegd_wavelet_own_result(wavelet);
             zeros[channel][100] = 100;
             for (uint32_t i = 0; i < 200; i++) {
@@ -210,7 +240,7 @@ static void *read_latest(void *arg)
 static void test_a_reader_in_another_thread_sees_whole_results_only(void)
 {
     struct eegd_wavelet_config config = config_of(1);
-    struct run run = {.wavelet = eegd_wavelet_new(&config)};
+    struct run run = {.wavelet = eegd_wavelet_new(&config, NULL)};
     pthread_t reader;
     uint64_t index = 0;
     int complete;
@@ -235,7 +265,7 @@ static void test_a_reader_in_another_thread_sees_whole_results_only(void)
 static void test_stages_are_kept_only_while_they_are_on(void)
 {
     struct eegd_wavelet_config config = config_of(10);
-    struct eegd_wavelet *wavelet = eegd_wavelet_new(&config);
+    struct eegd_wavelet *wavelet = eegd_wavelet_new(&config, NULL);
     struct eegd_stages *stages = eegd_wavelet_stages(wavelet);
     uint32_t times[64][EEGD_STAGES];
     int n_with_dwt = 0;
@@ -277,7 +307,7 @@ static void test_numbers_out_of_range_are_refused(void)
     bad[8].trip_threshold = NAN;
     for (int i = 0; i < 9; i++) {
         errno = 0;
-        CHECK(!eegd_wavelet_new(&bad[i]));
+        CHECK(!eegd_wavelet_new(&bad[i], NULL));
         CHECK_EQ(errno, EINVAL);
     }
     eegd_wavelet_free(NULL);
@@ -289,6 +319,7 @@ int main(void)
 {
     make_signal();
     RUN(test_results_do_not_depend_on_the_length_of_frames_or_of_steps);
+    RUN(test_a_filter_is_run_over_every_sample_once);
     RUN(test_no_window_spans_a_gap);
     RUN(test_the_history_has_the_energies_of_the_last_windows);
     RUN(test_a_step_in_one_channel_trips_and_clears_by_peak_or_energy);
