@@ -3,13 +3,15 @@
  * A recursion cannot be spread over time, so channels are worked on in groups
  * of LANES side by side. A tile of some samples of a group is turned so that
  * the channels of one sample lie together, goes through all sections while it
- * is in the first-level cache, and is turned back. Arithmetic is on vectors of
- * fixed length, which GCC maps to NEON, SSE2 or AVX; several of them in one
- * loop hide each other's latency. Lanes beyond the last channel compute on 0.
+ * is in the first-level cache, and is turned back. The inner loop runs over
+ * LANES, a constant, and the state is a local copy: so GCC keeps it in vectors,
+ * several of which hide each other's latency. Lanes beyond the last channel
+ * compute on 0.
  *
  * Threads and ownership: see sos.h.
  */
 #include "dsp/sos.h"
+#include "dsp/vector.h"
 
 #include <errno.h>
 #include <math.h>
@@ -20,15 +22,9 @@
 #define TILE 32       /* samples; 2 KiB of float64 */
 #define NOTHING 1e-30 /* µV: a state below it is 0, before it gets so small that processors slow down */
 
-/* Doubles that the compiler computes on at once: in a register of NEON or SSE2, and in one of AVX. */
-typedef double pair __attribute__((vector_size(16)));
-typedef double four __attribute__((vector_size(32)));
-
 /* A value of each channel of a group. */
-typedef union {
+typedef struct {
     double lane[LANES];
-    pair pairs[LANES / 2];
-    four fours[LANES / 4];
 } lanes;
 
 struct section {
@@ -114,59 +110,21 @@ static void forget_nothings(lanes *state, uint32_t n)
             state[i].lane[lane] = fabs(state[i].lane[lane]) < NOTHING ? 0 : state[i].lane[lane];
 }
 
-/* One section takes one sample of some lanes: x becomes y. */
-#define STEP(vector, x, s0, s1)                                                                              \
-    do {                                                                                                     \
-        vector x_ = (x), y_ = b0 * x_ + s0;                                                                  \
-        s0 = b1 * x_ - a1 * y_ + s1;                                                                         \
-        s1 = b2 * x_ - a2 * y_;                                                                              \
-        (x) = y_;                                                                                            \
-    } while (0)
-
-/* One section over a tile. The states are variables of their own, so that they stay in registers. */
-static void run_section(const struct section *section, lanes *state, lanes *tile, size_t n)
+/* One section over a tile. */
+static EEGD_VECTOR void run_section(const struct section *section, lanes *restrict state,
+                                    lanes *restrict tile, size_t n)
 {
     double b0 = section->b0, b1 = section->b1, b2 = section->b2, a1 = section->a1, a2 = section->a2;
-    pair p0 = state[0].pairs[0], q0 = state[0].pairs[1], r0 = state[0].pairs[2], s0 = state[0].pairs[3];
-    pair p1 = state[1].pairs[0], q1 = state[1].pairs[1], r1 = state[1].pairs[2], s1 = state[1].pairs[3];
-    for (size_t t = 0; t < n; t++) {
-        STEP(pair, tile[t].pairs[0], p0, p1);
-        STEP(pair, tile[t].pairs[1], q0, q1);
-        STEP(pair, tile[t].pairs[2], r0, r1);
-        STEP(pair, tile[t].pairs[3], s0, s1);
-    }
-    state[0].pairs[0] = p0, state[0].pairs[1] = q0, state[0].pairs[2] = r0, state[0].pairs[3] = s0;
-    state[1].pairs[0] = p1, state[1].pairs[1] = q1, state[1].pairs[2] = r1, state[1].pairs[3] = s1;
-}
-
-#ifdef __x86_64__
-/* The same operations in longer registers, and none of them fused: the same bits. */
-__attribute__((target("avx"))) static void run_section_avx(const struct section *section, lanes *state,
-                                                           lanes *tile, size_t n)
-{
-    double b0 = section->b0, b1 = section->b1, b2 = section->b2, a1 = section->a1, a2 = section->a2;
-    four p0 = state[0].fours[0], q0 = state[0].fours[1];
-    four p1 = state[1].fours[0], q1 = state[1].fours[1];
-    for (size_t t = 0; t < n; t++) {
-        STEP(four, tile[t].fours[0], p0, p1);
-        STEP(four, tile[t].fours[1], q0, q1);
-    }
-    state[0].fours[0] = p0, state[0].fours[1] = q0;
-    state[1].fours[0] = p1, state[1].fours[1] = q1;
-}
-#endif
-
-static void run_cascade(const struct eegd_sos *sos, uint32_t group, lanes *tile, size_t n)
-{
-#ifdef __x86_64__
-    if (__builtin_cpu_supports("avx")) {
-        for (uint32_t i = 0; i < sos->n_sections; i++)
-            run_section_avx(&sos->sections[i], state_of(sos, group, i), tile, n);
-        return;
-    }
-#endif
-    for (uint32_t i = 0; i < sos->n_sections; i++)
-        run_section(&sos->sections[i], state_of(sos, group, i), tile, n);
+    lanes s0 = state[0], s1 = state[1];
+    for (size_t t = 0; t < n; t++)
+        for (int lane = 0; lane < LANES; lane++) {
+            double x = tile[t].lane[lane], y = b0 * x + s0.lane[lane];
+            s0.lane[lane] = b1 * x - a1 * y + s1.lane[lane];
+            s1.lane[lane] = b2 * x - a2 * y;
+            tile[t].lane[lane] = y;
+        }
+    state[0] = s0;
+    state[1] = s1;
 }
 
 void eegd_sos_run(struct eegd_sos *sos, const float *in, ptrdiff_t in_stride, float *out,
@@ -184,7 +142,8 @@ void eegd_sos_run(struct eegd_sos *sos, const float *in, ptrdiff_t in_stride, fl
             for (uint32_t lane = 0; lane < n_lanes; lane++)
                 for (size_t t = 0; t < n; t++)
                     tile[t].lane[lane] = from[lane * in_stride + (ptrdiff_t)(begin + t)];
-            run_cascade(sos, group, tile, n);
+            for (uint32_t i = 0; i < sos->n_sections; i++)
+                run_section(&sos->sections[i], state_of(sos, group, i), tile, n);
             for (uint32_t lane = 0; lane < n_lanes; lane++)
                 for (size_t t = 0; t < n; t++)
                     to[lane * out_stride + (ptrdiff_t)(begin + t)] = (float)tile[t].lane[lane];
