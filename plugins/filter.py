@@ -54,7 +54,7 @@ class Filter(Plugin):
         self.reset()
 
     def reset(self) -> None:
-        self._now = Sos(self._sections, len(self.info.labels))
+        self._now, self._running = Sos(self._sections, len(self.info.labels)), self._sections
         self._old: Sos | None = None
         self._n_faded = self._n_fade = 0
         self._is_fresh, self._is_changed = True, False
@@ -65,9 +65,8 @@ class Filter(Plugin):
 
     def changed(self, names: tuple[str, ...]) -> None:
         """Raises ParamError for parameters that make no filter together, and keeps the one that there is."""
-        sections = self._designed()
-        if not np.array_equal(sections, self._sections):
-            self._sections, self._is_changed = sections, True
+        self._sections = self._designed()
+        self._is_changed = not np.array_equal(self._sections, self._running)
 
     def process(self, frame: Frame, out: NDArray[np.float32]) -> None:
         self._run(frame.data, out)
@@ -101,7 +100,7 @@ class Filter(Plugin):
             self._past.run_through(new)
             self._n_faded, self._n_fade = 0, round(self.fade * self.info.rate_sps)
             self._old = self._now if self._n_fade else None
-        self._now = new
+        self._now, self._running = new, self._sections
 
     def _mix(self, old: NDArray[np.float32], out: NDArray[np.float32]) -> None:
         """Makes of the new filter's output the mix with the old one's."""

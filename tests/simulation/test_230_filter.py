@@ -11,7 +11,7 @@ import pytest
 
 from eegd import design
 from eegd.stream import Stream
-from tests.simulation.test_200_plugins import Taken, open_when_there, read_to_end
+from tests.simulation.test_200_plugins import Taken, open_when_there, read_to_end, replayed
 from tests.unit.test_filter import RATE_SPS, ideal
 from tools import plot_alpha
 
@@ -85,6 +85,15 @@ def test_a_thousand_changes_while_a_sine_runs_give_the_cross_faded_ideal_and_cos
     assert after[0].source[0] == before[0].number == 0
     expected = ideal(x[:, : y.shape[1]], 1, {0: design.band_pass(1, 40, RATE_SPS, 2), **changes}, 0.1)
     np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_in_a_chain_it_works_in_place_and_gives_the_same(daemon: DaemonFactory, home: Path) -> None:
+    chain = '[plugins.both]\nchain = ["template", "filter"]\n[plugins.both.filter]\nhigh = 30\n'
+    text = chain + "[plugins.filter]\nhigh = 30\n"
+    _, (_, alone, both), _ = replayed(daemon, home, ("filter", "both"), text=text)
+    assert sum(frame.n_samples for frame in both) == 2500
+    for one, other in zip(alone, both, strict=True):
+        np.testing.assert_array_equal(one.data, other.data)
 
 
 def assert_none_missing(stream: Stream, frames: list[Taken]) -> None:

@@ -267,6 +267,8 @@ def test_a_change_that_makes_no_other_filter_changes_nothing() -> None:
     plugin = started()
     first = run(plugin, x[:, :300])
     set_live(plugin, fade=1.0, q=50)
+    set_live(plugin, low=3)
+    set_live(plugin, low=1)
     got = np.concatenate([first, run(plugin, x[:, 300:])], axis=1)
     np.testing.assert_array_equal(got, run(started(), x))
 

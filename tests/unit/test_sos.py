@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import signal
@@ -58,7 +58,7 @@ def zi(sos: NDArray[np.float64], first: NDArray[np.float32]) -> NDArray[np.float
     return scaled
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.too_slow])
 @given(
     sos=designs(),
     n_channels=st.integers(1, 32),
@@ -119,7 +119,7 @@ def test_a_slow_high_pass_loses_nothing_to_rounding() -> None:
     np.testing.assert_allclose(y[0], np.array(truth, np.float64), rtol=0, atol=5e-5)
 
 
-@settings(deadline=None)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(sos=designs(), offset=st.floats(-60_000, 60_000))
 def test_a_settled_filter_answers_a_constant_with_a_constant(sos: Any, offset: float) -> None:
     filter, x = Sos(sos, 3), np.full((3, 500), offset, np.float32)
