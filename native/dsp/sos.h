@@ -8,9 +8,9 @@
  *
  *   y = b0 x + s0      s0 = b1 x - a1 y + s1      s1 = b2 x - a2 y
  *
- * which is the order of scipy.signal.sosfilt, so that both give the same bits.
- * The state goes on from block to block; how a signal is cut into blocks
- * changes nothing.
+ * which is the order of scipy.signal.sosfilt, and nothing is fused: so both give
+ * the same bits where scipy was built alike. The state goes on from block to
+ * block; how a signal is cut into blocks changes nothing.
  *
  * The caller owns the struct; one thread at a time uses it. Only create and
  * destroy allocate or free; nothing blocks.
