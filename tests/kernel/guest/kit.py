@@ -10,7 +10,7 @@ import json
 import subprocess
 from pathlib import Path
 
-__all__ = ["JOB", "expect", "fault", "load", "row", "status", "unload", "write_frames"]
+__all__ = ["JOB", "PARAMETERS", "expect", "fault", "load", "row", "status", "unload", "write_frames"]
 
 JOB = Path("/run/job")
 PARAMETERS = Path("/sys/module/eegd_chip/parameters")

@@ -71,6 +71,14 @@ static int set_fault(const char *text, const struct kernel_param *param)
 static const struct kernel_param_ops fault_ops = {.set = set_fault};
 module_param_cb(fault, &fault_ops, NULL, 0200);
 
+static int set_inputs(const char *text, const struct kernel_param *param)
+{
+    return the_emulator ? emulator_inputs_set(the_emulator, text) : -ENODEV;
+}
+
+static const struct kernel_param_ops inputs_ops = {.set = set_inputs};
+module_param_cb(inputs, &inputs_ops, NULL, 0200);
+
 static int print_status(char *buffer, const struct emulator *emulator)
 {
     const struct emulator_counters *counters = &emulator->counters;
@@ -181,6 +189,7 @@ static int probe(struct platform_device *device)
         error = emulator_conversions_init(emulator);
     if (error)
         goto failed;
+    emulator_inputs_init(emulator);
     error = emulator_lines_init(emulator, &device->dev, label);
     if (!error)
         error = emulator_wire_init(emulator, &device->dev);
@@ -241,6 +250,7 @@ static void __exit end_module(void)
     platform_device_unregister(the_device); /* spidev, controller and gpiochip go with it */
     platform_driver_unregister(&driver);
     hrtimer_cancel(&emulator->timer);
+    emulator_inputs_exit(emulator);
     emulator_lines_exit(emulator);
     the_emulator = NULL;
     kfree(emulator);

@@ -21,7 +21,8 @@
 #define EMULATOR_LINES 54 /* as many as the Raspberry Pi 5's header controller has */
 #define EMULATOR_NAMED 28 /* GPIO0 ... GPIO27 */
 #define EMULATOR_FAULTS 16
-#define EMULATOR_LATE 8 /* edges that are held back */
+#define EMULATOR_INPUTS 64 /* changes of input lines in one list */
+#define EMULATOR_LATE 8    /* edges that are held back */
 #define EMULATOR_NEVER U64_MAX
 
 enum fault_kind {
@@ -78,6 +79,12 @@ struct wire {
     bool rdata;   /* it begins with that command */
 };
 
+/* An input line that equipment switches. */
+struct input_change {
+    u64 ns; /* after its list was given */
+    u8 line, level;
+};
+
 struct emulator_counters {
     u64 edges, reads, overruns, transfers, bytes, timer_calls, timer_ns;
     u64 too_fast; /* transfers above max_sclk_hz */
@@ -103,9 +110,13 @@ struct emulator {
     DECLARE_BITMAP(outputs, EMULATOR_LINES);
     DECLARE_BITMAP(levels, EMULATOR_LINES);
     int start_line, reset_line, pwdn_line;
-    int loop_out, loop_in;      /* an output with a wire to an input; < 0: none */
-    u32 loop_ns;                /* from its fall to the interrupt */
-    struct hrtimer loop_timer;  /* the interrupt */
+    int loop_out, loop_in;                       /* an output with a wire to an input; < 0: none */
+    u32 loop_ns;                                 /* from its fall to the interrupt */
+    struct hrtimer loop_timer;                   /* the interrupt */
+    struct input_change inputs[EMULATOR_INPUTS]; /* under way from next_input on, which the timer moves */
+    u32 n_inputs, next_input;
+    u64 inputs_ns; /* when the list was given */
+    struct hrtimer input_timer;
     u64 late_ns[EMULATOR_LATE]; /* held-back edges of chip 0; EMULATOR_NEVER: free */
     u32 merged;                 /* edges that wait for the next one */
 
@@ -143,8 +154,15 @@ u64 emulator_wire_end(const struct emulator *emulator);
 int emulator_lines_init(struct emulator *emulator, struct device *parent, const char *label);
 /* Once no line is requested any more. */
 void emulator_lines_exit(struct emulator *emulator);
-/* Hard interrupt context, lock released. */
+/* Hard interrupt context, lock released. edge: IRQ_TYPE_EDGE_…; emulator_tell_edge: a fall. */
+void emulator_tell(struct emulator *emulator, int line, unsigned int edge);
 void emulator_tell_edge(struct emulator *emulator, int line);
+
+/* inputs.c */
+void emulator_inputs_init(struct emulator *emulator);
+void emulator_inputs_exit(struct emulator *emulator);
+/* Lines that change later on. 0, -EINVAL, or -EBUSY while there are others. */
+int emulator_inputs_set(struct emulator *emulator, const char *text);
 
 /* conversions.c */
 int emulator_conversions_init(struct emulator *emulator);

@@ -186,9 +186,14 @@ static const struct irq_chip irq_chip = {
 
 void emulator_tell_edge(struct emulator *emulator, int line)
 {
+    emulator_tell(emulator, line, IRQ_TYPE_EDGE_FALLING);
+}
+
+void emulator_tell(struct emulator *emulator, int line, unsigned int edge)
+{
     if (line < 0 || !test_bit(line, emulator->unmasked))
         return;
-    if (emulator->irq_type[line] & IRQ_TYPE_EDGE_FALLING)
+    if (emulator->irq_type[line] & edge)
         generic_handle_domain_irq(emulator->gpio.irq.domain, line);
 }
 
