@@ -2,8 +2,8 @@
 
 Nothing is driven until `armed` is true, which it is not by default: `eegctl set trigger armed=yes`. Pulses have one
 width, begin at least `refractory` apart, and are at most `per_minute` a minute; what is refused for one of these is an
-event `pulse refused`. Each pulse is two events: `pulse asked`, when this plugin wanted it, and `pulse`, when the
-line was high, whose value is the ms since what caused it.
+event `pulse refused`, at most one a second, with their number. Each pulse is two events: `pulse asked`, when this
+plugin wanted it, and `pulse`, when the line was high, whose value is the ms since what caused it.
 
 on = "threshold": the channel, or the column of a stream of features, crosses `threshold`, as in plugin `detect`; found
 when its frame is there. on = "detection": any event of kind `detection` on these channels, such as those of
@@ -39,6 +39,7 @@ from eegd.runtime_dir import find_dir
 log = logging.getLogger(__name__)
 
 POLL_MS = 100
+REFUSED_EVERY_NS = 10**9
 LIMITS = {"armed", "width", "refractory", "per_minute"}
 
 
@@ -59,6 +60,9 @@ class Trigger(Plugin):
     refractory = Param(500.0, min=0, max=600_000, unit="ms", doc="Least time from pulse to pulse")
     per_minute = Param(60, min=1, max=6000, doc="Most pulses in a minute")
 
+    _n_refused = 0
+    """Since the last event that told it."""
+    _refused_told_ns = -REFUSED_EVERY_NS
     _pulser: Pulser | None = None
     _held_line: int | None = None
     _follower: threading.Thread | None = None
@@ -119,7 +123,12 @@ class Trigger(Plugin):
     def _tell_one(self, pulse: Pulse) -> None:
         name = "emulated line" if self.line < 0 else f"GPIO{self.line}"
         if pulse.done_ns is None:
-            self.post(f"{name}: {pulse.why_not}", kind="pulse refused", time_ns=pulse.asked_ns)
+            self._n_refused += 1
+            if pulse.asked_ns - self._refused_told_ns >= REFUSED_EVERY_NS:
+                self.post(
+                    f"{name}: {pulse.why_not}", kind="pulse refused", value=self._n_refused, time_ns=pulse.asked_ns
+                )
+                self._n_refused, self._refused_told_ns = 0, pulse.asked_ns
             return
         self.post(name, kind="pulse asked", value=self.width, time_ns=pulse.asked_ns)
         self.post(name, kind="pulse", value=(pulse.done_ns - pulse.cause_ns) / 1e6, time_ns=pulse.done_ns)

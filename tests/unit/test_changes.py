@@ -8,6 +8,7 @@ import pytest
 
 from eegd.changes import classify_changes, with_board, with_channel
 from eegd.config import Config, load_config, parse_config
+from eegd.daemon import _without
 from eegd.errors import ConfigError
 
 DEFAULT = load_config(None)
@@ -135,3 +136,18 @@ def test_channel_command_refuses_as_the_file_does() -> None:
     for (label, name, word), message in cases.items():
         with pytest.raises(ConfigError, match=re.escape(message)):
             with_channel(DEFAULT, label, {name: word})
+
+
+def test_marker_lines_and_trigger_words_need_a_restart_and_a_reload_leaves_them_as_they_are() -> None:
+    old = parse('[[marker]]\nname = "button"\nline = "GPIO20"\n')
+    new = parse(
+        '[board]\nrate_sps = 500\n[[marker]]\nname = "button"\nline = "GPIO21"\n'
+        '[[marker]]\nname = "door"\nline = "GPIO22"\n'
+        '[trigger]\nlines = ["GPIO5"]\n[sim]\ntriggers = "demo"\n'
+    )
+    live, reconfigure, restart = classify_changes(old, new)
+    assert (live, reconfigure) == ([], ["board.rate_sps"])
+    assert set(restart) == {"marker.button", "marker.door", "trigger.lines", "sim.triggers"}
+    kept = _without(new, old, restart)
+    assert (kept.markers, kept.trigger, kept.sim) == (old.markers, old.trigger, old.sim)
+    assert kept.board.rate_sps == 500

@@ -70,8 +70,12 @@ def cross(plugin: Any, row: int = 0) -> None:
 def test_without_being_armed_it_drives_nothing_and_says_so() -> None:
     plugin, line, posts = started()
     cross(plugin)
+    cross(plugin)
     assert line.n_pulses == 0
-    assert [(kind, label) for kind, label, _, _ in posts.posted] == [("pulse refused", "emulated line: not armed")]
+    assert [event[:3] for event in posts.posted] == [("pulse refused", "emulated line: not armed", 1)]
+    plugin._refused_told_ns -= 10**9
+    cross(plugin)
+    assert posts.posted[1][2] == 2, "those that were not told one by one"
     plugin.stop()
 
 
