@@ -97,8 +97,11 @@ class PostedEvents:
         try:
             clock = stream.sample_clock()
             if index is not None:
-                at_ns = clock.time_of(index, float(fraction)) if time_ns is None else time_ns
-                return _facts(at_ns, uncertainty_ns, index, float(fraction))
+                if time_ns is not None:
+                    return _facts(time_ns, uncertainty_ns, index, float(fraction))
+                at_ns = clock.time_of(index, float(fraction))
+                fit_ns = clock.uncertainty_ns(at_ns - clock.time_ns)
+                return _facts(at_ns, (uncertainty_ns or 0) + fit_ns, index, float(fraction))
             if time_ns is None and stream.virtual:
                 return _facts(clock.time_ns, uncertainty_ns, clock.sample_index)
             if time_ns is None and now_ns is not None:  # when it was asked for; the way here does not count

@@ -58,7 +58,10 @@ def test_without_a_time_it_is_now() -> None:
 
 
 def test_a_sample_becomes_its_time() -> None:
-    assert where(post(sample_index=1001, fraction=0.5)) == (1001, 0.5, 5_004_000_000, None)
+    assert where(post(sample_index=1001, fraction=0.5)) == (1001, 0.5, 5_004_000_000, 506)
+    assert where(post(sample_index=250)) == (250, 0.0, 1_998_000_000, 3500), "also one that is long gone"
+    assert where(post(sample_index=9999)) == (9999, 0.0, NOW_NS, None), "not one that is far ahead"
+    assert where(post(sample_index=7, time_ns=99)) == (7, 0.0, 99, None), "and what the sender says stays"
 
 
 def test_a_time_that_the_fit_does_not_cover_keeps_its_time_and_says_why_there_is_no_sample() -> None:

@@ -52,7 +52,8 @@ def test_a_moment_before_the_first_sample_of_the_epoch_has_none() -> None:
         young.place(EPOCH_NS - 4_000_001)
 
 
-def test_a_sample_out_of_reach_has_no_time() -> None:
+def test_a_sample_far_ahead_has_no_time_and_one_long_gone_has() -> None:
     assert CLOCK.time_of(100_001, 0.0) == CLOCK.time_ns + 4_000_123
-    with pytest.raises(NoSample, match="sample 7 is 400 s from the latest one, 100000"):
-        CLOCK.time_of(7, 0.0)
+    assert CLOCK.time_of(7, 0.0) == CLOCK.time_ns - round(99_993 * CLOCK.period_ns)
+    with pytest.raises(NoSample, match="sample 110000 is 40 s ahead of the latest one, 100000"):
+        CLOCK.time_of(110_000, 0.0)
