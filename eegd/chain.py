@@ -19,7 +19,7 @@ from eegd.params import assign_params, declared_params, resolve_channels
 from eegd.plugin import PLUGIN_NAME, Given, Outputs, Plugin, load_plugin
 from eegd.stage_frame import StageFrame
 
-__all__ = ["Chain", "make_chain", "stages_in"]
+__all__ = ["Chain", "make_chain"]
 
 log = logging.getLogger(__name__)
 
@@ -240,11 +240,6 @@ def _has_inplace(stage: Plugin) -> bool:
 
 
 # ---- making one ----
-
-
-def stages_in(text: str) -> list[str]:
-    """The stages of `reference,notch=filter`."""
-    return [stage.strip() for stage in text.split(",") if stage.strip()]
 
 
 def make_chain(name: str, stages: Sequence[str], dirs: Iterable[str | Path] = ()) -> type[Chain]:

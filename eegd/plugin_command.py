@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Protocol
 
-__all__ = ["OWN_LIMITS", "PluginSettings", "input_of", "limit_of", "plugin_command"]
+__all__ = ["OWN_LIMITS", "PluginSettings", "input_of", "limit_of", "plugin_command", "stages_in"]
 
 OWN_LIMITS = ("hang_s", "memory_mb")
 """Keys of [plugins] that a plugin's own table may have too, for itself."""
@@ -55,3 +55,8 @@ def plugin_command(settings: PluginSettings, name: str) -> tuple[str, ...]:
     if input_stream is not None:
         words += ["--input", input_stream]
     return tuple(words)
+
+
+def stages_in(text: str) -> list[str]:
+    """The stages of `reference,notch=filter`."""
+    return [stage.strip() for stage in text.split(",") if stage.strip()]

@@ -19,7 +19,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from eegd.chain import make_chain, stages_in
+from eegd.chain import make_chain
 from eegd.config import load_config
 from eegd.errors import ConfigError, EegdError, FrameShared, LeasesExhausted, NeedsUnmet, ParamError, PluginError
 from eegd.journal import log_to_journal
@@ -31,7 +31,7 @@ from eegd.notify import Notifier, watchdog_interval_s
 from eegd.output_thread import OutputThread
 from eegd.params import assign_params, check_params, parse_words
 from eegd.plugin import Plugin, load_plugin
-from eegd.plugin_command import plugin_command
+from eegd.plugin_command import plugin_command, stages_in
 from eegd.plugin_loop import PluginLoop
 from eegd.runtime_dir import find_dir, stream_socket
 from eegd.stream import MissedFrames

@@ -17,7 +17,7 @@ from typing import Any
 from eegd.errors import ConfigError, ParamError, PluginError
 from eegd.graph import graph_problems, readers_of
 from eegd.plugin_check import Checked, check_plugins
-from eegd.plugin_command import input_of, limit_of, plugin_command
+from eegd.plugin_command import input_of, limit_of, plugin_command, stages_in
 from eegd.settings import PLUGIN, PLUGIN_SAYS, PluginsConfig
 from eegd.supervised import KILL_AFTER_S, WAITING, Events, Supervised
 
@@ -26,6 +26,7 @@ __all__ = ["Supervisor"]
 HEARD_S = 1.0
 """Within so long a plugin that lives has reported twice."""
 MAX_PLUGINS = 64
+CHAIN_WORDS = ("chain=", "chain:")
 
 
 class Supervisor:
@@ -174,6 +175,9 @@ class Supervisor:
                 raise ParamError(f"{name}: {word!r:.60}: parameters are written name=value")
         settings = self._configured
         table = dict(settings.params.get(name, {}))
+        for chain in (word for word in words if word.startswith(CHAIN_WORDS)):
+            table["chain"] = stages_in(chain[len(CHAIN_WORDS[0]) :])
+        words = [word for word in words if not word.startswith(CHAIN_WORDS)]
         if name != plugin and "chain" not in table:
             table["plugin"] = plugin
         if input_stream is not None:

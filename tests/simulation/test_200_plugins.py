@@ -20,7 +20,7 @@ import pytest
 from numpy.typing import NDArray
 
 import eegd
-from eegd.errors import DaemonNotRunning, StreamEnded
+from eegd.errors import DaemonNotRunning, EegdError, StreamEnded
 from eegd.frame import Frame
 from eegd.stream import Stream
 
@@ -557,6 +557,20 @@ def by_hand(directory: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
             yield process
         finally:
             process.kill()
+
+
+def test_a_chain_is_added_while_the_daemon_runs(daemon: DaemonFactory) -> None:
+    process = daemon({"sim.clock": "real"})
+    client = process.connect()
+    words = ["chain=template,more=template", "more.gain=3"]
+    answer = client.ask("plugin_add", 60.0, plugin="clean", words=words)
+    assert answer["table"] == {"chain": ["template", "more=template"], "more.gain": 3.0}
+    stream = open_when_there(client, "clean")
+    stream.take()
+    assert [stage["stage"] for stage in stream.info.description["stages"]] == ["template", "more"]
+    with pytest.raises(EegdError, match=r"chain 'two': two stages are named 'template'"):
+        client.ask("plugin_add", 60.0, plugin="two", words=["chain=template,template"])
+    process.stop()
 
 
 def test_a_chain_is_run_by_hand_with_words_for_its_stages(daemon: DaemonFactory) -> None:

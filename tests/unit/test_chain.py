@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from eegd._native import ffi
-from eegd.chain import Chain, make_chain, stages_in
+from eegd.chain import Chain, make_chain
 from eegd.errors import FrameReleased, FrameShared, InPlaceNotSupported, NeedsUnmet, ParamError, PluginError
 from eegd.frame import Frame, StreamInfo
 from eegd.output import Output
 from eegd.params import assign_params, check_params, describe_params, parse_words
 from eegd.plugin import Plugin, load_plugin
+from eegd.plugin_command import stages_in
 from eegd.stage_frame import StageFrame
 
 LABELS = ("Fz", "Oz")
