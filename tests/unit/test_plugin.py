@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import sys
 import threading
@@ -111,6 +112,18 @@ def test_parameters_are_checked_before_a_plugin_is_made() -> None:
 def test_the_template_has_less_than_thirty_lines() -> None:
     text = Path(find_plugins()["template"].location).read_text()
     assert len(text.splitlines()) < 30
+
+
+INCLUDED = sorted(name for name, source in find_plugins().items() if source.origin == "included")
+
+
+@pytest.mark.parametrize("name", INCLUDED)
+def test_a_plugin_that_comes_with_eegd_states_its_delay_its_memory_and_what_a_gap_does(name: str) -> None:
+    text = ast.get_docstring(ast.parse(Path(find_plugins()[name].location).read_text())) or ""
+    said = text.lower()
+    assert "delay" in said
+    assert "memory" in said or "keeps" in said
+    assert "gap" in said
 
 
 # ---- what an output says about its input ----
