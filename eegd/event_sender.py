@@ -29,6 +29,7 @@ ANSWER_S = 2.0
 IDLE_S = 5.0
 """After so long without an event the connection is given back; the daemon has few."""
 LABEL_CHARACTERS = 400
+SOURCE_CHARACTERS = 64
 
 
 class EventSender:
@@ -86,7 +87,7 @@ class EventSender:
             "sample_index": None if sample_index is None else int(sample_index),
             "fraction": float(fraction),
             "time_ns": None if time_ns is None else int(time_ns),
-            "source": source or self.source,
+            "source": (source or self.source)[:SOURCE_CHARACTERS],
             "uncertainty_ns": None if uncertainty_ns is None else int(uncertainty_ns),
             **facts,
         }

@@ -323,6 +323,8 @@ class PluginLoop:
         else:
             also = f" ({self._n_unlogged} more failures not shown)" if self._n_unlogged else ""
             what = f"{type(error).__name__}: {error}".rstrip(": ")
+            if isinstance(error, ValueError) and "read-only" in what:
+                what += "; frame.data is shared with all readers: write out, or a copy (frame.copy())"
             where = (self.plugin.name, frame.frame_number, self._input)
             fields = {"EEGD_PLUGIN": self.plugin.name, "EEGD_FRAME": frame.frame_number}
             log.error("%s: frame %d of %s skipped: %s%s", *where, what, also, exc_info=error, extra=fields)

@@ -98,6 +98,18 @@ class Posts(Plugin):
         if frame.frame_number % 50 == 20:
             self.post("here", value=frame.data[0, 2], sample_index=frame.sample_index + 2)
 """
+WRITES = """
+from eegd.plugin import Plugin
+class Writes(Plugin):
+    def process(self, frame, out):
+        frame.data[0, 0] = 1
+"""
+ASKS = """
+from eegd.plugin import Plugin
+class Asks(Plugin):
+    def process(self, frame, out):
+        frame.inplace()[:] *= 2
+"""
 TALKS = """
 import sys
 from eegd.plugin import Plugin
@@ -416,6 +428,18 @@ def test_a_plugins_events_name_the_sample_in_raw_and_its_time(daemon: DaemonFact
     assert (row["events"]["dropped"], row["events"]["refused"]) == (0, 0)
     del frame
     process.stop()
+
+
+def test_a_shared_frame_is_never_written_and_who_tries_is_told_what_to_do(daemon: DaemonFactory, home: Path) -> None:
+    folder = folder_with(home, writes=WRITES, asks=ASKS)
+    process = daemon({"plugins.run": ("writes", "asks"), "plugins.dirs": (folder,), "sim.clock": "real"})
+    process.wait_for(lambda s: plugin_row(s, "writes").get("errors", 0) > 10)
+    process.wait_for_log("read-only; frame.data is shared with all readers: write out, or a copy")
+    row = plugin_row(process.wait_for(lambda s: plugin_row(s, "asks")["state"] == "held"), "asks")
+    assert "of 'raw' is shared with all readers of the stream and cannot be changed in place" in row["last_error"]
+    assert row["restarts"] == 0
+    assert process.stop()[1].endswith(", 0 lost")
+    forget_tracebacks(process)
 
 
 # ---- epochs ----

@@ -24,7 +24,6 @@ from eegd.output import Output, Trail
 from eegd.plugin import Outputs, Param, Plugin, Result, find_plugins, load_plugin
 from eegd.runner import make_plugin, warning_line
 from eegd.stream import MissedFrames
-from eegd.window import SlidingWindow
 
 GOOD = """
 from eegd.plugin import Param, Plugin
@@ -411,26 +410,6 @@ def test_every_input_sample_is_covered_or_missing(steps: list[tuple[int, int, bo
             trail.skip(frame)
     missed += trail.missed
     assert covered + missed == index
-
-
-@given(
-    st.integers(1, 40),
-    st.integers(1, 60),
-    st.lists(st.integers(1, 70), min_size=1, max_size=30),
-)
-def test_a_sliding_window_holds_the_newest_samples_at_every_step(
-    n_window: int, n_step: int, lengths: list[int]
-) -> None:
-    sliding = SlidingWindow(1, n_window, n_step)
-    begins, index = [], 100
-    for n in lengths:
-        frame: Any = FakeFrame(0, index, n=n)
-        frame.data = np.arange(index, index + n, dtype=np.float32)[None, :]
-        for window in sliding.push(frame):
-            np.testing.assert_array_equal(window.data[0], window.sample_index + np.arange(n_window))
-            begins.append(window.sample_index)
-        index += n
-    assert begins == list(range(100, index - n_window + 1, n_step))
 
 
 def test_a_parameter_is_read_from_the_instance_in_process() -> None:
