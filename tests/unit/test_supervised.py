@@ -1,0 +1,102 @@
+"""One plugin's life, with programs in the place of its process that say and do what is wanted."""
+
+from __future__ import annotations
+
+import asyncio
+import stat
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from eegd import supervised
+from eegd.supervised import Supervised
+
+RUNNING = """echo '{"state": "running", "frames_in": 3, "input": "raw"}'\n"""
+Run = Callable[[str, float, tuple[str, ...]], tuple[Supervised, list[str]]]
+
+
+class Events:
+    def __init__(self) -> None:
+        self.posted: list[str] = []
+
+    def post(self, kind: str, label: str, *, value: float | None = None, source: str = "eegd", **facts: Any) -> None:
+        self.posted.append(kind)
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs a shell script as the process until its plugin is in one of these states; returns plugin and events."""
+
+    def run_until(script: str, hang_s: float, states: tuple[str, ...]) -> tuple[Supervised, list[str]]:
+        program = tmp_path / "python"
+        program.write_text(f"#!/bin/sh\n{script}")
+        program.chmod(program.stat().st_mode | stat.S_IXUSR)
+        monkeypatch.setattr(sys, "executable", str(program))
+        monkeypatch.setattr(supervised, "BACK_OFF_S", (0.0,))
+
+        async def main() -> tuple[Supervised, list[str]]:
+            events = Events()
+            plugin = Supervised("odd", ("odd",), events)
+            plugin.hang_s = hang_s
+            plugin.start()
+            async with asyncio.timeout(60):
+                while plugin.state not in states:
+                    await asyncio.sleep(0.01)
+            report = plugin.report()
+            await plugin.end()
+            assert report["pid"] is None
+            return plugin, events.posted
+
+        work: Awaitable[tuple[Supervised, list[str]]] = main()
+        return asyncio.run(work)  # type: ignore[arg-type]
+
+    return run_until
+
+
+def test_one_that_hangs_each_time_is_held_although_that_takes_longer_than_the_window(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervised, "BUDGET_WINDOW_S", 2.0)
+    plugin, events = run(RUNNING + "exec sleep 1000", 1.0, ("held",))
+    assert (plugin.hangs, plugin.restarts) == (6, 5)
+    kinds = ("plugin started", "plugin hung", "plugin died", "plugin held")
+    assert [events.count(kind) for kind in kinds] == [6, 5, 0, 1]
+    assert str(plugin.report()["last_error"]).startswith("hung: no answer for 1.")
+
+
+def test_one_that_does_not_heed_the_abort_is_killed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervised, "BUDGET", 0)
+    monkeypatch.setattr(supervised, "ABORT_S", 0.2)
+    script = "trap '' ABRT\n" + RUNNING + "while :; do sleep 0.1; done"
+    plugin, events = run(script, 0.5, ("held",))
+    assert (plugin.hangs, plugin.restarts) == (1, 0)
+    assert events == ["plugin started", "plugin held"]
+
+
+def test_one_that_has_ended_in_order_but_lingers_is_not_started_again(run: Run) -> None:
+    plugin, events = run(RUNNING + """echo '{"state": "ended"}'\nexec sleep 1000""", 0.5, ("ended", "restarting"))
+    assert (plugin.hangs, plugin.restarts) == (0, 0)
+    assert "plugin ended" in events
+
+
+def test_an_exit_without_a_word_is_a_death(run: Run) -> None:
+    plugin, _ = run(RUNNING, 0.0, ("held", "ended"))
+    row = plugin.report()
+    assert (row["restarts"], row["hangs"], row["last_error"]) == (5, 0, "exit code 0, without a word")
+    assert row["frames_in"] == 3
+
+
+def test_what_is_no_report_is_passed_over(run: Run) -> None:
+    script = """echo nonsense; echo '[1]'; echo '{"busy": 7, "state": 5}'\n""" + RUNNING + "exit 2"
+    plugin, events = run(script, 0.0, ("held", "ended"))
+    assert events == ["plugin started", "plugin held"]
+    assert plugin.report()["frames_in"] == 3
+
+
+def test_the_last_line_of_a_log_s_level_is_the_reason_and_a_traceback_is_not(run: Run) -> None:
+    script = RUNNING + "printf 'ERROR: no such thing\\nERROR| Traceback\\nERROR|   here\\nprinted\\n' >&2; exit 2"
+    plugin, _ = run(script, 0.0, ("held",))
+    assert plugin.report()["last_error"] == "no such thing"
