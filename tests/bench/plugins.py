@@ -1,6 +1,6 @@
-"""Three heavy plugins, each in a process of its own, against the same three in one process: `make bench-plugins`.
+"""Three heavy plugins, each in a process of its own, against a chain of the same three: `make bench-plugins`.
 
-Each stage reads the one before it, and virtual time waits for all of them, so that both layouts work on every frame as
+Each plugin reads the one before it, and virtual time waits for all of them, so that both layouts work on every frame as
 fast as they can, and must give the same values. Both run on the same two cores, in turn.
 """
 
@@ -24,23 +24,22 @@ from tests.simulation.conftest import DaemonProcess
 from tests.simulation.test_200_plugins import folder_with, open_when_there
 
 STAGES = ("first", "second", "third")
+CHAIN = "all"
 STAGE = """
 import numpy as np
 from eegd.plugin import Param, Plugin
 
 BLOCK = np.random.default_rng(1).normal(size=(8, 1024))
 
-def stage(x, rounds):
-    for _ in range(rounds):
-        np.fft.rfft(BLOCK)
-    return x + 1
-
 class {name}(Plugin):
     rounds = Param(1, min=1, doc="Work per frame: transforms of 8 x 1024 samples")
     def process(self, frame, out):
         out[:] = frame.data
-        for _ in range({times}):
-            out[:] = stage(out, self.rounds)
+        self.process_inplace(out, frame)
+    def process_inplace(self, data, frame):
+        for _ in range(self.rounds):
+            np.fft.rfft(BLOCK)
+        data += 1
 """
 AT_MOST_CORES = 2
 DISTURBED = 0.05
@@ -93,15 +92,20 @@ class Run:
     others: float
 
 
-def run_once(names: tuple[str, ...], rounds: int, n_frames: int) -> Run:
-    """As fast as it goes to the end of these plugins, each of which reads the one before."""
+def layout(is_chain: bool, rounds: int) -> tuple[str, tuple[str, ...]]:
+    """Configuration of the plugins, and which of them run; the last one has the result."""
+    if is_chain:
+        tables = "".join(f"[plugins.{CHAIN}.{name}]\nrounds = {rounds}\n" for name in STAGES)
+        return f"[plugins.{CHAIN}]\nchain = {list(STAGES)}\n{tables}", (CHAIN,)
+    inputs = zip(("raw", *STAGES), STAGES, strict=False)
+    return "".join(f'[plugins.{name}]\nrounds = {rounds}\ninput = "{before}"\n' for before, name in inputs), STAGES
+
+
+def run_once(is_chain: bool, rounds: int, n_frames: int) -> Run:
+    """As fast as it goes."""
+    text, names = layout(is_chain, rounds)
     home = Path(tempfile.mkdtemp(prefix="eegd-", dir="/tmp"))
-    files = {name: STAGE.format(name=name.capitalize(), times=1) for name in STAGES}
-    files["all"] = STAGE.format(name="All", times=len(STAGES))
-    text = "".join(
-        f'[plugins.{name}]\nrounds = {rounds}\ninput = "{before}"\n'
-        for before, name in zip(("raw", *names), names, strict=False)
-    )
+    files = {name: STAGE.format(name=name.capitalize()) for name in STAGES}
     overrides = {
         "sim.clock": "virtual",
         "sim.source": "sine",
@@ -152,8 +156,8 @@ def main(argv: list[str] | None = None) -> int:
     print("round   three processes   one process   speed-up   others took")
     ratios = []
     for n in range(MOST_ROUNDS):
-        together = run_once(STAGES, work, arguments.frames)
-        alone = run_once(("all",), work, arguments.frames)
+        together = run_once(False, work, arguments.frames)
+        alone = run_once(True, work, arguments.frames)
         if together.total != alone.total:
             print(f"the two layouts differ: {together.total} and {alone.total}", file=sys.stderr)
             return 1
