@@ -178,27 +178,28 @@ class WaveletStream:
         _check_levels(wavelet, n_window, n_levels)
         if sos is not None and sos.n_channels != n_channels:
             raise ValueError(f"sos of {sos.n_channels} channels, and there are {n_channels}")
-        config = {
-            "wavelet": _number_of(wavelet),
-            "n_channels": n_channels,
-            "n_window": n_window,
-            "n_step": n_step,
-            "n_levels": n_levels,
-            "n_history": n_history,
+        limits = {
             "trip_channel": trip_channel,
             "trip_level": trip_level,
             "trip_threshold": trip_threshold,
             "trip_hysteresis": trip_hysteresis,
             "trip_hold": trip_hold,
+        }
+        numbers = {
+            "n_channels": n_channels,
+            "n_window": n_window,
+            "n_step": n_step,
+            "n_levels": n_levels,
+            "n_history": n_history,
             "n_stage_frames": n_stage_frames,
         }
+        config = ffi.new("struct eegd_wavelet_config *", {"wavelet": _number_of(wavelet), **numbers, **limits})
         self._sos = sos
-        filter_ = ffi.NULL if sos is None else sos.handle
-        made = lib.eegd_wavelet_new(ffi.new("struct eegd_wavelet_config *", config), filter_)
+        made = lib.eegd_wavelet_new(config, ffi.NULL if sos is None else sos.handle)
         if made == ffi.NULL:
             if ffi.errno == errno.ENOMEM:
                 raise MemoryError(f"no memory for a window of {n_window} samples of {n_channels} channels")
-            raise ValueError(f"a number is out of its range: {config}")
+            raise ValueError(f"a number is out of its range: {numbers | limits}")
         self._wavelet = ffi.gc(made, lib.eegd_wavelet_free)
         self.n_channels, self.n_window, self.n_step, self.n_levels = n_channels, n_window, n_step, n_levels
         self.room = int(lib.eegd_wavelet_room(made))
@@ -208,6 +209,21 @@ class WaveletStream:
         own = lib.eegd_wavelet_own_result(made)
         self._own = own
         self._own_arrays = self._arrays(ffi.buffer(own, self._n_bytes))
+
+    def set_trip(
+        self, *, channel: int, level: int = 0, threshold: float = math.inf, hysteresis: float = 0.0, hold: int = 0
+    ) -> None:
+        """Checks this from the next window on; see trip_… above. A trip that was there is over, without CLEARED. The
+        pushing thread only. Raises ValueError; then nothing has changed."""
+        limits = {
+            "trip_channel": channel,
+            "trip_level": level,
+            "trip_threshold": threshold,
+            "trip_hysteresis": hysteresis,
+            "trip_hold": hold,
+        }
+        if lib.eegd_wavelet_set_trip(self._wavelet, ffi.new("struct eegd_wavelet_config *", limits)):
+            raise ValueError(f"a number is out of its range: {limits}")
 
     def push(self, data: NDArray[np.float32], sample_index: int) -> Iterator[WaveletResult]:
         """Takes a frame of (n_channels, n_samples) in; gives the result of every window that it completes. Go through

@@ -18,7 +18,6 @@ the next value comes one whole window later, since no window spans one; a trip g
 
 from __future__ import annotations
 
-import math
 from typing import ClassVar
 
 import numpy as np
@@ -50,23 +49,22 @@ class Wavelet(Plugin):
     """Label of the channel that is tripped."""
 
     def start(self, info: StreamInfo) -> None:
-        self._say_clear()
         self._check()
-        # The C core compares sums over the window; a D1 peak is no sum.
-        unit = self.length if self.trip_level else 1
         self._stream = WaveletStream(
             self.wavelet,
             n_channels=len(info.labels),
             n_window=self.length,
             n_step=max(1, round(self.step * info.rate_sps)),
             n_levels=self.levels,
-            trip_channel=info.index(self.trip_channel[0]) if self.trip_threshold else 0,
-            trip_level=self.trip_level if self.trip_threshold else 0,
-            trip_threshold=self.trip_threshold * unit or math.inf,
-            trip_hysteresis=self.trip_hysteresis * unit,
-            trip_hold=round(self.trip_hold * info.rate_sps),
         )
-        self._unit = unit
+        self._set_trip()
+
+    def changed(self, names: tuple[str, ...]) -> None:
+        if all(name.startswith("trip_") for name in names):
+            self._check()
+            self._set_trip()
+        else:
+            self.reset()
 
     def outputs(self, info: StreamInfo) -> Outputs:
         columns = [(label, level) for label in info.labels for level in range(1, self.levels + 1)]
@@ -104,6 +102,21 @@ class Wavelet(Plugin):
             )
         if self.trip_level > self.levels:
             raise ParamError(f"{self.name}: trip_level = {self.trip_level}: 0 to {self.levels}, as there are levels")
+
+    def _set_trip(self) -> None:
+        self._say_clear()
+        # The C core compares sums over the window; a D1 peak is no sum.
+        self._unit = self.length if self.trip_level else 1
+        if not self.trip_threshold:
+            self._stream.set_trip(channel=0)
+            return
+        self._stream.set_trip(
+            channel=self.info.index(self.trip_channel[0]),
+            level=self.trip_level,
+            threshold=self.trip_threshold * self._unit,
+            hysteresis=self.trip_hysteresis * self._unit,
+            hold=round(self.trip_hold * self.info.rate_sps),
+        )
 
     def _say(self, result: WaveletResult) -> None:
         word = {TRIPPED: "trip", CLEARED: "clear"}[result.trip_change]

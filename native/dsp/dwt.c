@@ -12,12 +12,18 @@
  * The steps are those of Daubechies and Sweldens, "Factoring wavelet
  * transforms into lifting steps" (1998).
  *
+ * Electrodes carry tens of mV, and float32 has steps of 4 nV there already, of
+ * more in the sums of coarser levels. So the first sample is taken off the
+ * window before the steps, and put back where alone a constant shows: on the
+ * approximation, √2 times per level.
+ *
  * Threads and ownership: see dwt.h.
  */
 #include "dsp/dwt.h"
 #include "dsp/vector.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,6 +47,7 @@ struct level {
 struct eegd_dwt {
     int wavelet;
     uint32_t n_taps, n_samples, n_levels, room;
+    double gain;                              /* of a constant, in the approximation */
     struct level levels[EEGD_DWT_MAX_LEVELS]; /* [0]: the finest */
     float *line, *even, *odd, *step;          /* scratch; one allocation, which begins at line - MARGIN */
 };
@@ -79,6 +86,7 @@ static void lay_out(struct eegd_dwt *dwt)
         dwt->levels[i].n_in = n;
         n = dwt->levels[i].n_out = (n + dwt->n_taps - 1) / 2;
     }
+    dwt->gain = pow(2, dwt->n_levels / 2.0);
     at = n;
     for (uint32_t i = dwt->n_levels; i-- > 0;) {
         dwt->levels[i].details = at;
@@ -254,12 +262,20 @@ static inline void db2_inverse(const float *restrict low, const float *restrict 
     }
 }
 
+static inline void put_back(const float *restrict line, float *restrict row, uint32_t n, double base)
+{
+    for (uint32_t k = 0; k < n; k++)
+        row[k] = (float)(line[k] + base);
+}
+
 EEGD_VECTOR static void forward_row(const struct eegd_dwt *dwt, float *row)
 {
     float *line = dwt->line, *even = dwt->even, *odd = dwt->odd;
-    uint32_t before = dwt->n_taps - 2;
+    float base = __builtin_isfinite(row[0]) ? row[0] : 0;
+    uint32_t before = dwt->n_taps - 2, n_samples = dwt->n_samples;
 
-    memcpy(line, row, dwt->n_samples * sizeof(float));
+    for (uint32_t i = 0; i < n_samples; i++)
+        line[i] = row[i] - base;
     for (uint32_t i = 0; i < dwt->n_levels; i++) {
         const struct level *level = &dwt->levels[i];
         size_t n = level->n_out;
@@ -273,7 +289,7 @@ EEGD_VECTOR static void forward_row(const struct eegd_dwt *dwt, float *row)
         else
             db2_forward(even, odd, dwt->step, line, row + level->details, n);
     }
-    memcpy(row, line, dwt->levels[dwt->n_levels - 1].n_out * sizeof(float));
+    put_back(line, row, dwt->levels[dwt->n_levels - 1].n_out, base * dwt->gain);
 }
 
 EEGD_VECTOR static void inverse_row(const struct eegd_dwt *dwt, float *row)

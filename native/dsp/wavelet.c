@@ -21,6 +21,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define CACHE_LINE 64
+
 struct eegd_wavelet {
     struct eegd_wavelet_config config;
     struct eegd_sos *filter; /* the caller's; or NULL */
@@ -42,9 +44,16 @@ struct eegd_wavelet {
 static int config_is_good(const struct eegd_wavelet_config *config)
 {
     return config->n_channels >= 1 && config->n_channels <= EEGD_WAVELET_MAX_CHANNELS &&
-           config->n_window >= 2 && (config->n_window & (config->n_window - 1)) == 0 && config->n_step >= 1 &&
-           config->trip_channel < config->n_channels && config->trip_level <= config->n_levels &&
-           config->trip_hysteresis >= 0 && config->trip_threshold == config->trip_threshold;
+           config->n_window >= 2 && (config->n_window & (config->n_window - 1)) == 0 && config->n_step >= 1;
+}
+
+/* Zeroed and touched: calloc would leave the pages to the first frames. */
+static void *zeroed(size_t n_bytes)
+{
+    size_t n_all = (n_bytes + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
+    void *memory = aligned_alloc(CACHE_LINE, n_all);
+
+    return memory ? memset(memory, 0, n_all) : NULL;
 }
 
 /* All memory; false when some is not to be had. */
@@ -64,9 +73,9 @@ static int allocate(struct eegd_wavelet *wavelet)
     wavelet->latest = eegd_latest_new(wavelet->n_result);
     wavelet->history = eegd_history_new(config->n_history, wavelet->n_row);
     wavelet->stages = eegd_stages_new(config->n_stage_frames);
-    wavelet->past = calloc((size_t)config->n_channels * 2 * config->n_window, sizeof(float));
-    wavelet->result = calloc(1, wavelet->n_result);
-    wavelet->row = calloc(1, wavelet->n_row);
+    wavelet->past = zeroed((size_t)config->n_channels * 2 * config->n_window * sizeof(float));
+    wavelet->result = zeroed(wavelet->n_result);
+    wavelet->row = zeroed(wavelet->n_row);
     return wavelet->latest && wavelet->history && wavelet->stages && wavelet->past && wavelet->result &&
            wavelet->row;
 }
@@ -85,20 +94,33 @@ struct eegd_wavelet *eegd_wavelet_new(const struct eegd_wavelet_config *config, 
         return NULL;
     wavelet->config = *config;
     wavelet->filter = filter;
-    if (!allocate(wavelet)) {
+    error = -eegd_wavelet_set_trip(wavelet, config);
+    if (!error && !allocate(wavelet))
         error = errno;
+    if (error) {
         eegd_wavelet_free(wavelet);
         errno = error;
         return NULL;
     }
-    wavelet->trip.threshold = config->trip_threshold;
-    wavelet->trip.hysteresis = config->trip_hysteresis;
-    wavelet->trip.hold = config->trip_hold;
     wavelet->next = UINT64_MAX;
     wavelet->energies = (float *)(wavelet->result + 1);
     wavelet->peaks = wavelet->energies + (size_t)config->n_channels * config->n_levels;
     wavelet->coefficients = wavelet->peaks + config->n_channels;
     return wavelet;
+}
+
+int eegd_wavelet_set_trip(struct eegd_wavelet *wavelet, const struct eegd_wavelet_config *config)
+{
+    if (config->trip_channel >= wavelet->config.n_channels || config->trip_level > wavelet->config.n_levels ||
+        !(config->trip_hysteresis >= 0) || config->trip_threshold != config->trip_threshold)
+        return -EINVAL;
+    wavelet->config.trip_channel = config->trip_channel;
+    wavelet->config.trip_level = config->trip_level;
+    wavelet->trip.threshold = config->trip_threshold;
+    wavelet->trip.hysteresis = config->trip_hysteresis;
+    wavelet->trip.hold = config->trip_hold;
+    wavelet->trip.tripped = 0;
+    return 0;
 }
 
 void eegd_wavelet_free(struct eegd_wavelet *wavelet)

@@ -58,6 +58,11 @@ struct eegd_wavelet_row {
 struct eegd_wavelet *eegd_wavelet_new(const struct eegd_wavelet_config *config, struct eegd_sos *filter);
 void eegd_wavelet_free(struct eegd_wavelet *wavelet); /* NULL is allowed */
 
+/* Checks another value from the next window on, or the same against other limits: the five trip_… of the
+ * config, and no more, are looked at. A trip is over without EEGD_TRIP_CLEARED. The pushing thread only. 0,
+ * or -EINVAL: nothing changed. */
+int eegd_wavelet_set_trip(struct eegd_wavelet *wavelet, const struct eegd_wavelet_config *config);
+
 /* Floats of a row of coefficients, bytes of a result, and of a row of the history. */
 uint32_t eegd_wavelet_room(const struct eegd_wavelet *wavelet);
 size_t eegd_wavelet_result_bytes(const struct eegd_wavelet *wavelet);

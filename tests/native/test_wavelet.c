@@ -205,6 +205,31 @@ static void test_a_step_in_one_channel_trips_and_clears_by_peak_or_energy(void)
         }
 }
 
+static void test_another_trip_holds_from_the_next_window_on_and_the_window_goes_on(void)
+{
+    struct eegd_wavelet_config config = config_of(1);
+    struct eegd_wavelet *wavelet = eegd_wavelet_new(&config, NULL);
+    const struct eegd_wavelet_result *result = eegd_wavelet_own_result(wavelet);
+
+    CHECK_EQ(push_all(wavelet, 0, 100, 0, 10, 1), 69);
+    CHECK_EQ(result->tripped, 0);
+    config.trip_level = 1;
+    config.trip_channel = CHANNELS;
+    config.trip_threshold = 1;
+    CHECK_EQ(eegd_wavelet_set_trip(wavelet, &config), -EINVAL);
+    config.trip_channel = 2;
+    CHECK_EQ(eegd_wavelet_set_trip(wavelet, &config), 0);
+    for (uint64_t at = 100; at < 102; at++) {
+        int complete;
+
+        eegd_wavelet_push(wavelet, signal[0] + at, SAMPLES, 1, at, &complete);
+        CHECK_EQ(complete, 1);
+        CHECK_EQ(result->trip_change, at == 100 ? EEGD_TRIP_TRIPPED : EEGD_TRIP_NOTHING);
+    }
+    CHECK(result->trip_value == (double)((const float *)(result + 1))[2 * LEVELS]);
+    eegd_wavelet_free(wavelet);
+}
+
 struct run {
     struct eegd_wavelet *wavelet;
     _Atomic int is_over;
@@ -323,6 +348,7 @@ int main(void)
     RUN(test_no_window_spans_a_gap);
     RUN(test_the_history_has_the_energies_of_the_last_windows);
     RUN(test_a_step_in_one_channel_trips_and_clears_by_peak_or_energy);
+    RUN(test_another_trip_holds_from_the_next_window_on_and_the_window_goes_on);
     RUN(test_a_reader_in_another_thread_sees_whole_results_only);
     RUN(test_stages_are_kept_only_while_they_are_on);
     RUN(test_numbers_out_of_range_are_refused);

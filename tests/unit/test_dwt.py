@@ -46,7 +46,8 @@ def test_coefficients_are_those_of_pywavelets(case: tuple[str, int, NDArray[np.f
     expected = by_pywavelets(wavelet, levels, x)
     got = Dwt(wavelet, x.shape[1], levels).forward(x)
     assert got.shape == expected.shape
-    np.testing.assert_allclose(got, expected, rtol=0, atol=1e-5 * np.abs(x).max())
+    # Details are of the signal without its offset; approximations of coarse levels are larger than any sample.
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5 * np.ptp(x) + 1e-6)
 
 
 @settings(deadline=None, max_examples=300)

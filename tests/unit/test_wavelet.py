@@ -130,6 +130,17 @@ def test_new_parameters_begin_anew_and_clear_a_trip() -> None:
     assert len(plugin.outputs(plugin.info).labels) == 4
 
 
+def test_another_threshold_holds_from_the_next_window_on_and_costs_no_value() -> None:
+    plugin = started(length=64, levels=3, step=0.04, trip_channel="Oz", trip_threshold=1000)
+    n_before = len(run(plugin, spike_at(100, 130)))
+    assert plugin.posted == []
+    assign_params(plugin, {"trip_threshold": 20.0})
+    plugin.changed(("trip_threshold",))
+    results = run(plugin, np.zeros((2, 130), np.float32), first=130)
+    assert [result.sample_index for result in results] == [10 * (n_before + n) for n in range(len(results))]
+    assert [label for label, *_ in plugin.posted] == ["Oz trip", "Oz clear"]
+
+
 def test_without_a_threshold_nothing_trips() -> None:
     plugin = started()
     run(plugin, noise(1000, 10_000))
