@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import pywt
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -39,7 +39,7 @@ def by_pywavelets(wavelet: str, levels: int, x: NDArray[np.float32]) -> NDArray[
     return np.concatenate(parts, axis=1)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 @given(windows())
 def test_coefficients_are_those_of_pywavelets(case: tuple[str, int, NDArray[np.float32]]) -> None:
     wavelet, levels, x = case
@@ -47,10 +47,10 @@ def test_coefficients_are_those_of_pywavelets(case: tuple[str, int, NDArray[np.f
     got = Dwt(wavelet, x.shape[1], levels).forward(x)
     assert got.shape == expected.shape
     # Details are of the signal without its offset; approximations of coarse levels are larger than any sample.
-    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5 * np.ptp(x) + 1e-6)
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5 * float(np.ptp(x)) + 1e-6)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 @given(windows())
 def test_the_inverse_gives_the_window_back(case: tuple[str, int, NDArray[np.float32]]) -> None:
     wavelet, levels, x = case
@@ -58,7 +58,7 @@ def test_the_inverse_gives_the_window_back(case: tuple[str, int, NDArray[np.floa
     np.testing.assert_allclose(dwt.inverse(dwt.forward(x)), x, rtol=0, atol=1e-5 * np.abs(x).max())
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 @given(windows())
 def test_the_inverse_of_pywavelets_takes_our_coefficients(case: tuple[str, int, NDArray[np.float32]]) -> None:
     wavelet, levels, x = case
