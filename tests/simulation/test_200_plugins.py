@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import pywt
 from numpy.typing import NDArray
 
 import eegd
@@ -251,6 +252,20 @@ def test_bandpower_finds_the_power_of_a_sine_and_says_when(daemon: DaemonFactory
     assert info.units[alpha] == "µV²"
     assert info.rate_sps == 5.0
     assert info.delay_ns == 6_000_000 + round(499 / 2 / 250 * 1e9)
+
+
+def test_wavelet_gives_the_energies_that_pywavelets_finds_in_raw(daemon: DaemonFactory, home: Path) -> None:
+    text = '[plugins.wavelet]\nwavelet = "cdf53"\nlength = 128\nlevels = 3\nstep = 0.2\n'
+    _, (raw, energy), (_, stream) = replayed(daemon, home, ("wavelet",), text=text)
+    x = np.concatenate([frame.data for frame in raw], axis=1).astype(np.float64)
+    assert len(energy) == (2500 - 128) // 50 + 1
+    for n, frame in enumerate(energy):
+        details = pywt.wavedec(x[:, n * 50 : n * 50 + 128], "bior2.2", mode="symmetric", level=3)[:0:-1]
+        expected = np.stack([(level**2).sum(axis=1) / 128 for level in details], axis=1)
+        np.testing.assert_allclose(frame.data[:, 0], expected.ravel(), rtol=1e-4, atol=1e-6)
+        assert frame.source == (n * 50 + 127, n * 50, 128, 0)
+    assert stream.info.delay_ns == 6_000_000 + round(127 / 2 / 250 * 1e9)
+    assert stream.info.units[0] == "µV²"
 
 
 def test_plugins_can_read_plugins(daemon: DaemonFactory, home: Path) -> None:
