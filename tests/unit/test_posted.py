@@ -106,6 +106,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "of the daemon": ({"kind": "overrun"}, "kind 'overrun': only the daemon makes these"),
     "of no kind": ({"kind": "Marker!"}, "kind 'Marker!': short lower-case words"),
     "a key of ours": ({"number": 3}, "key 'number': letters, digits and _, and none of number"),
+    "a word of Python": ({"self": 3}, "key 'self': letters"),
     "an odd key": ({"Wo rum": 3}, "key 'Wo rum': letters"),
     "no plain fact": ({"more": {"a": 1}}, "more {'a': 1}: a number, true, false, a text"),
     "too many facts": ({f"list{n}": ["x" * 400] * 3 for n in range(4)}, "more than 4096 bytes"),
