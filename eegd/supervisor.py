@@ -26,6 +26,8 @@ __all__ = ["Supervisor"]
 HEARD_S = 1.0
 """Within so long a plugin that lives has reported twice."""
 MAX_PLUGINS = 64
+LOOK_AGAIN_S = 1.0
+"""How often it is looked whether a plugin that is held for its input can run by now."""
 CHAIN_WORDS = ("chain=", "chain:")
 
 
@@ -48,6 +50,7 @@ class Supervisor:
         """Names of plugins that were removed while the daemon ran, and are not there again."""
         self._going: set[asyncio.Task[None]] = set()
         """Plugins that are on their way out."""
+        self._again: asyncio.TimerHandle | None = None
         self._stopping = False
 
     @property
@@ -126,6 +129,11 @@ class Supervisor:
                 self._let_go(self._hold(plugin, problems[name]))
             elif name not in problems and (plugin.refused or not plugin.is_begun):
                 self._begin(plugin)
+        if self._again is not None:
+            self._again.cancel()
+            self._again = None
+        if problems:  # a stream that others write may come at any time
+            self._again = asyncio.get_running_loop().call_later(LOOK_AGAIN_S, self._fit)
 
     def _begin(self, plugin: Supervised) -> None:
         if plugin.refused:  # its time has come

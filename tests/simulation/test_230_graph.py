@@ -11,7 +11,7 @@ import pytest
 
 from eegd.cli.eegctl import main as eegctl
 from eegd.errors import EegdError
-from tests.simulation.test_200_plugins import ABORTS, folder_with, open_when_there, plugin_row
+from tests.simulation.test_200_plugins import ABORTS, by_hand, folder_with, open_when_there, plugin_row
 
 if TYPE_CHECKING:
     from tests.simulation.conftest import DaemonFactory, DaemonProcess
@@ -78,6 +78,14 @@ def test_plugins_in_a_circle_are_held_with_its_names_and_the_others_run(daemon: 
     process.stop()
 
 
+def test_a_plugin_whose_input_others_write_runs_once_that_is_there(daemon: DaemonFactory) -> None:
+    process = daemon({**REAL, "plugins.run": ("template",)}, text='[plugins.template]\ninput = "elsewhere"\n')
+    assert "its input 'elsewhere' is no stream" in held(process, "template")["last_error"]
+    with by_hand(process.directory, "elsewhere", "--plugin", "template"):
+        process.wait_for(lambda s: plugin_row(s, "template")["state"] == "running")
+    process.stop()
+
+
 def test_a_plugin_is_added_and_removed_while_the_daemon_runs(
     daemon: DaemonFactory, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -90,7 +98,7 @@ def test_a_plugin_is_added_and_removed_while_the_daemon_runs(
     assert '[plugins]\nrun = ["louder"]\n\n[plugins.louder]\nplugin = "template"\ninput = "raw"\ngain = 2.0\n' in out
     assert eegctl(["plugin", *where, "add", "bandpower", "input:louder"]) == 0
     capsys.readouterr()
-    stream = open_when_there(client, "louder", name="me")
+    stream = open_when_there(client, "louder", name="me", policy="latest")
     process.wait_for(lambda s: "me" in plugin_row(s, "louder")["readers"])
     assert eegctl(["plugin", *where, "remove", "louder"]) == 1
     assert "plugin 'louder' is read by bandpower, me; end those first, or use --force" in capsys.readouterr().err
