@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.faults.bench import Case, Result, run_case
+from tests.faults import bench
+from tests.faults.bench import Case, Result
 from tests.faults.cases import CASES
 
 if TYPE_CHECKING:
@@ -16,13 +18,19 @@ if TYPE_CHECKING:
 BY_NAME = {case.name: case for case in CASES}
 
 
+@cache
+def result_of(name: str) -> Result:
+    """Each takes up to ten seconds: once is enough for all that is asked of it."""
+    return bench.run_case(BY_NAME[name])
+
+
 def losses_of(counted: dict[str, int]) -> dict[str, int]:
     return {label: n for label, n in counted.items() if label.startswith(("loss.", "bad."))}
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_a_fault_is_counted_by_cause_and_no_sample_is_wrong_or_unexplained(case: Case) -> None:
-    result = run_case(case)
+    result = result_of(case.name)
     assert result.wrong == 0
     assert result.unexplained == 0
     for label, n in case.counted.items():
@@ -41,7 +49,7 @@ def told_gap_s(result: Result) -> float:
 
 
 def test_ten_minutes_without_a_board_are_stated_and_leave_the_daemon_and_its_readers_where_they_are() -> None:
-    result = run_case(BY_NAME["board unplugged for 10 min"])
+    result = result_of("board unplugged for 10 min")
     assert 600 < result.gap_s < 610
     assert told_gap_s(result) == pytest.approx(result.gap_s, abs=0.01)
     assert len([event for event in result.events if event["kind"] == "reader attached"]) == 2  # the same, twice
@@ -52,19 +60,19 @@ def test_ten_minutes_without_a_board_are_stated_and_leave_the_daemon_and_its_rea
 
 
 def test_the_register_that_a_brown_out_changed_is_named() -> None:
-    [label] = run_case(BY_NAME["brown-out, START wired"]).recoveries
+    [label] = result_of("brown-out, START wired").recoveries
     assert label.startswith("chip restarted (no edge for ")
     assert "chip 1: CONFIG3 (03h): wrote ECh, read 60h" in label
 
 
 def test_lost_register_writes_are_found_and_written_again() -> None:
-    result = run_case(BY_NAME["brown-out, then register writes lost"])
+    result = result_of("brown-out, then register writes lost")
     assert len(result.recoveries) == 2
     assert "wrote" in result.recoveries[0] and "next attempt in 0.1 s" in result.recoveries[0]
 
 
 def test_a_lost_bus_is_opened_again_as_often_as_it_takes() -> None:
-    result = run_case(BY_NAME["line gone (ENODEV), five opens refused"])
+    result = result_of("line gone (ENODEV), five opens refused")
     assert "board error (No such device): /dev/spidev0.0: No such file or directory" in result.recoveries[0]
     assert result.status[-1]["attempts"] == 5
     assert told_gap_s(result) > 0

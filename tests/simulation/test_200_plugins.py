@@ -529,7 +529,8 @@ def test_a_plugin_whose_needs_are_not_met_is_held_at_once_and_does_not_start(dae
 def test_a_plugin_that_never_returns_is_killed_when_the_daemon_stops(daemon: DaemonFactory, home: Path) -> None:
     folder = folder_with(home, hangs=HANGS)
     process = daemon({"plugins.run": ("hangs",), "plugins.dirs": (folder,), "sim.clock": "real"})
-    pid = plugin_row(process.wait_for(lambda s: plugin_row(s, "hangs")["state"] == "running"), "hangs")["pid"]
+    status = process.wait_for(lambda s: plugin_row(s, "hangs").get("frames_in", 0) > 0)
+    pid = plugin_row(status, "hangs")["pid"]
     code, summary = process.stop(signal.SIGTERM)
     assert code == 0
     assert summary.endswith(", 0 lost")

@@ -216,10 +216,10 @@ def test_no_step_is_larger_than_either_filter_makes_by_itself(
     before = {"low": lows[0], "high": highs[0], "order": orders[0]}
     after = {"low": lows[1], "high": highs[1], "order": orders[1]}
     plugin = started(**before)
-    first = run(plugin, x[:, :at], 1)
+    first = run(plugin, x[:, :at], 7)
     set_live(plugin, **after)
-    y = np.concatenate([first, run(plugin, x[:, at:], 1)], axis=1)
-    alone = [run(started(**params), x, 1)[:, 1900:] for params in (before, after)]
+    y = np.concatenate([first, run(plugin, x[:, at:], 7)], axis=1)
+    alone = [run(started(**params), x, 7)[:, 1900:] for params in (before, after)]
     largest = max(np.abs(np.diff(each, axis=1)).max() for each in alone)
     apart = np.abs(alone[0] - alone[1]).max() / (n + 1)
     assert np.abs(np.diff(y[:, 1900:], axis=1)).max() <= (largest + apart) * 1.01
