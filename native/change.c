@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Threshold, hysteresis and mean. See change.h. */
 #include "change.h"
+#include <math.h>
 
 void eegd_change_init(struct eegd_change *change, const struct eegd_change_config *config)
 {
@@ -16,11 +17,12 @@ void eegd_change_settle(struct eegd_change *change)
 double eegd_change_centre(struct eegd_change *change, double value)
 {
     const struct eegd_change_config *config = &change->config;
-    if (config->dc_share > 0) {
+    int is_finite = isfinite(value); /* anything else would stay in the mean for ever */
+    if (config->dc_share > 0 && is_finite) {
         double share = change->n_taken < config->settle ? 1.0 / (double)(change->n_taken + 1) : 0;
         change->mean += (share > config->dc_share ? share : config->dc_share) * (value - change->mean);
     }
-    change->n_taken += change->n_taken < config->settle;
+    change->n_taken += is_finite && change->n_taken < config->settle;
     change->value = value - change->mean;
     return change->value;
 }
@@ -49,6 +51,8 @@ uint32_t eegd_change_take(struct eegd_change *change, double value)
 {
     int settling = change->n_taken < change->config.settle;
     double centred = eegd_change_centre(change, value);
+    if (isnan(centred))
+        return EEGD_CROSSING_NONE;
     int32_t was = change->side, was_over = change->over;
     int32_t now = settling ? 0 : side_of(&change->config, centred);
     change->over = centred >= change->config.threshold ? 1 : -1;

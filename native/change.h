@@ -13,6 +13,9 @@
  * the same weight, is learned, then the side, from the first value that is
  * clearly on one; neither is a crossing.
  *
+ * A NaN is on no side and changes nothing. The mean learns from finite values
+ * only: infinity is above or below as any other value, and leaves no trace.
+ *
  * Plain memory that the caller owns, one thread at a time: the capture thread
  * for its detectors, a plugin for its own. Doubles throughout, no fused
  * multiply-add, so that Python computes the very same.

@@ -90,6 +90,26 @@ static void test_the_mean_is_learned_for_a_time_constant(void)
     CHECK(fabs(change.mean) < 1e-9);
 }
 
+static void test_what_is_no_number_leaves_no_trace(void)
+{
+    prepare(50, 10, EEGD_EDGE_RISING | EEGD_EDGE_FALLING, 0.25);
+    for (int i = 0; i < 8; i++) {
+        CHECK_EQ(take(i % 2 ? NAN : 1000), EEGD_CROSSING_NONE); /* the four others teach the mean */
+        CHECK(change.mean == 1000);
+    }
+    CHECK_EQ(take(1000), EEGD_CROSSING_NONE);
+    CHECK_EQ(take(1100), EEGD_CROSSING_TAKEN);
+    double mean = change.mean;
+    CHECK_EQ(take(NAN), EEGD_CROSSING_NONE);
+    CHECK_EQ(change.side, 1);
+    CHECK_EQ(change.over, 1);
+    CHECK_EQ(take(-INFINITY), EEGD_CROSSING_TAKEN);
+    CHECK_EQ(take(INFINITY), EEGD_CROSSING_TAKEN);
+    CHECK(change.mean == mean);
+    CHECK_EQ(take(900), EEGD_CROSSING_TAKEN);
+    CHECK(isfinite(change.value));
+}
+
 static void test_a_block_tells_where_and_how_many(void)
 {
     const float values[8] = {0, 60, 0, 60, 60, 0, 60, 0};
@@ -113,6 +133,7 @@ int main(void)
     RUN(test_the_first_side_is_learned_and_no_crossing);
     RUN(test_an_electrode_offset_is_removed_before);
     RUN(test_the_mean_is_learned_for_a_time_constant);
+    RUN(test_what_is_no_number_leaves_no_trace);
     RUN(test_a_block_tells_where_and_how_many);
     return check_report();
 }
