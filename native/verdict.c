@@ -150,7 +150,19 @@ static int is_frozen(struct eegd_verdict *verdict, const uint8_t *bytes)
     return frozen;
 }
 
-static int cause_of_bad(struct eegd_verdict *verdict, const uint8_t *bytes)
+/* Of one whose words are as they must be, by what was before it. */
+static int cause_by_history(struct eegd_verdict *verdict, const uint8_t *bytes)
+{
+    int cause = -1;
+    if (is_cut(verdict, bytes))
+        cause = EEGD_COUNT_CUT;
+    else if (is_frozen(verdict, bytes))
+        cause = EEGD_COUNT_FROZEN;
+    memcpy(verdict->before, bytes, verdict->config->map.n_bytes);
+    return cause;
+}
+
+int eegd_verdict_take(struct eegd_verdict *verdict, const uint8_t *bytes)
 {
     switch (eegd_conversion_check(&verdict->config->map, bytes)) {
     case EEGD_CONVERSION_ALL_00:
@@ -162,15 +174,6 @@ static int cause_of_bad(struct eegd_verdict *verdict, const uint8_t *bytes)
     case EEGD_CONVERSION_BAD_MARKER:
         return EEGD_COUNT_MARKER;
     default:
-        if (is_cut(verdict, bytes))
-            return EEGD_COUNT_CUT;
-        return is_frozen(verdict, bytes) ? EEGD_COUNT_FROZEN : -1;
+        return cause_by_history(verdict, bytes);
     }
-}
-
-int eegd_verdict_take(struct eegd_verdict *verdict, const uint8_t *bytes)
-{
-    int cause = cause_of_bad(verdict, bytes);
-    memcpy(verdict->before, bytes, verdict->config->map.n_bytes);
-    return cause;
 }

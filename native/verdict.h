@@ -2,13 +2,14 @@
 /*
  * Verdict: whether a conversion that was read in time can be true, by its own
  * bytes and those of the one before. Status, marker, all 00 and all FF are one
- * conversion's own. Cut off: the last four channels of a chip are exactly 0,
- * where all of them were far from it in the conversion before and one ahead of
- * them still is, as when a chip resets in the midst of the read. Frozen: a chip
- * repeats a conversion more often than its inputs' noise ever would. How often
- * that is follows from how often each channel has repeated a code lately: with
- * eight live electrodes the first repeat is one too many, with constant inputs it
- * takes frozen_run equal ones.
+ * conversion's own, and what is wrong in one of them says nothing about the
+ * next: "before" is the last one in which they were right. Cut off: the last
+ * four channels of a chip are exactly 0, where all of them were far from it in
+ * the conversion before and one ahead of them still is, as when a chip resets in
+ * the midst of the read. Frozen: a chip repeats a conversion more often than its
+ * inputs' noise ever would. How often that is follows from how often each
+ * channel has repeated a code lately: with eight live electrodes the first
+ * repeat is one too many, with constant inputs it takes frozen_run equal ones.
  *
  * Capture thread only; embedded in its state. C only.
  */
@@ -24,7 +25,7 @@ struct eegd_verdict {
     uint32_t equal_run[4];                     /* per chip: conversions equal to the one before */
     uint32_t passed_run[4];                    /*   and how many of them were not called frozen */
     uint32_t stays[32];                        /* per channel: share that repeated a code, in 65536ths */
-    uint8_t before[EEGD_MAX_CONVERSION_BYTES]; /* the last one that was looked at */
+    uint8_t before[EEGD_MAX_CONVERSION_BYTES]; /* the last one with the right words */
     uint32_t tail[4][EEGD_TAIL];               /* per chip: where its last channels' codes are; 0: too few */
 };
 

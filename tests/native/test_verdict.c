@@ -71,6 +71,24 @@ static void test_equal_conversions_are_frozen_from_the_nth_on_unless_every_chann
         CHECK_EQ(eegd_verdict_take(&verdict, bytes), -1);
 }
 
+static void test_bad_reads_do_not_make_a_frozen_chip_live(void)
+{
+    uint8_t held[sizeof(bytes)];
+    prepare();
+    memcpy(held, bytes, sizeof(held));
+    for (int i = 0; i < 6; i++) {
+        memset(bytes, 0, sizeof(bytes));
+        CHECK_EQ(eegd_verdict_take(&verdict, bytes), EEGD_COUNT_ALL_00);
+        memcpy(bytes, held, sizeof(held));
+        CHECK_EQ(eegd_verdict_take(&verdict, bytes), i < 2 ? -1 : EEGD_COUNT_FROZEN);
+    }
+    memset(bytes, 0xFF, sizeof(bytes));
+    CHECK_EQ(eegd_verdict_take(&verdict, bytes), EEGD_COUNT_ALL_FF);
+    memcpy(bytes, held, sizeof(held));
+    memset(bytes + 15, 0, 12); /* nor hide that a chip falls silent */
+    CHECK_EQ(eegd_verdict_take(&verdict, bytes), EEGD_COUNT_CUT);
+}
+
 /* Codes of live inputs: noise of some LSB, drawn anew for each channel. */
 static void make_noise(uint32_t *seed, int32_t lsb)
 {
@@ -189,6 +207,7 @@ int main(void)
 {
     RUN(test_each_cause_has_its_counter);
     RUN(test_equal_conversions_are_frozen_from_the_nth_on_unless_every_channel_is_at_an_end);
+    RUN(test_bad_reads_do_not_make_a_frozen_chip_live);
     RUN(test_a_chip_with_live_inputs_is_frozen_at_its_first_repeat);
     RUN(test_the_less_noise_the_more_repeats_it_takes);
     RUN(test_channels_that_have_just_railed_prove_nothing);
