@@ -19,6 +19,9 @@ EDGES = {
     "both": lib.EEGD_EDGE_RISING | lib.EEGD_EDGE_FALLING,
 }
 
+MOST_SETTLE = 2**53
+"""Values: longer than anything runs, and a number that C can hold."""
+
 
 @dataclass(frozen=True, slots=True)
 class Crossing:
@@ -45,7 +48,7 @@ def change_config(
         "threshold": threshold,
         "hysteresis": hysteresis,
         "dc_share": share,
-        "settle": math.ceil(1 / share) if share else 0,
+        "settle": math.ceil(min(1 / share, MOST_SETTLE)) if share else 0,
         "edges": EDGES[edge],
     }
 

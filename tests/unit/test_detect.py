@@ -117,3 +117,9 @@ def test_rows_of_any_stride_are_taken() -> None:
 def test_without_a_corner_nothing_is_removed() -> None:
     assert change_config(1.0, 0.0, "rising", 0.0, RATE)["dc_share"] == 0.0
     assert change_config(1.0, 0.0, "rising", 0.5, RATE)["settle"] == 81
+
+
+def test_a_corner_next_to_nothing_never_settles() -> None:
+    for corner_hz in (1e-15, 1e-18, 1e-300, 1e-307):
+        change = Change(0.5, dc_removal_hz=corner_hz, rate_sps=16000)
+        assert change.run(np.array([0, 1, 0, 1], np.float32)) == []
