@@ -27,8 +27,10 @@ class Sos:
             raise ValueError(f"sos of shape {sections.shape}: (n_sections, 6) is needed, 1 to {most_sections} sections")
         if not 1 <= n_channels <= most_channels:
             raise ValueError(f"{n_channels} channels: 1 to {most_channels}")
-        if not np.isfinite(sections).all() or not sections[:, 3].all():
-            raise ValueError("sos: every coefficient must be finite, and a0 (the fourth) not 0")
+        with np.errstate(all="ignore"):
+            divided = sections / sections[:, 3:4]
+        if not np.isfinite(sections).all() or not np.isfinite(divided).all():
+            raise ValueError("sos: every coefficient must be finite, also divided by a0 (the fourth), which is not 0")
         self.n_sections = len(sections)
         self.n_channels = n_channels
         made = ffi.new("struct eegd_sos **")

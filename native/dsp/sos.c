@@ -44,7 +44,7 @@ int eegd_sos_create(struct eegd_sos **sos, const double *coefficients, uint32_t 
         n_channels > EEGD_SOS_MAX_CHANNELS)
         return -EINVAL;
     for (uint32_t i = 0; i < 6 * n_sections; i++)
-        if (!isfinite(coefficients[i]) || (i % 6 == 3 && coefficients[i] == 0))
+        if (!isfinite(coefficients[i]) || !isfinite(coefficients[i] / coefficients[i / 6 * 6 + 3]))
             return -EINVAL;
     struct eegd_sos *made = calloc(1, sizeof *made);
     if (!made)

@@ -29,7 +29,7 @@ struct eegd_sos;
 
 /* A cascade at rest, as if its input had always been 0. coefficients: b0 b1 b2 a0 a1 a2 of each section in
  * turn; they are divided by a0. 0; -EINVAL for a count out of range, or a coefficient that is not finite, or
- * an a0 of 0; -ENOMEM. */
+ * is not once it is divided; -ENOMEM. */
 int eegd_sos_create(struct eegd_sos **sos, const double *coefficients, uint32_t n_sections,
                     uint32_t n_channels);
 void eegd_sos_destroy(struct eegd_sos *sos); /* NULL is all right */

@@ -164,6 +164,8 @@ static void what_cannot_be_a_cascade_is_refused(void)
     CHECK_EQ(eegd_sos_create(&sos, bad, 1, EEGD_SOS_MAX_CHANNELS + 1), -EINVAL);
     bad[3] = 0;
     CHECK_EQ(eegd_sos_create(&sos, bad, 1, 1), -EINVAL);
+    bad[3] = 1e-320; /* b0 / a0 is infinite */
+    CHECK_EQ(eegd_sos_create(&sos, bad, 1, 1), -EINVAL);
     bad[3] = 1, bad[5] = NAN;
     CHECK_EQ(eegd_sos_create(&sos, bad, 1, 1), -EINVAL);
     CHECK(sos == NULL);

@@ -154,7 +154,8 @@ def test_what_is_not_a_cascade_is_refused() -> None:
         (np.empty((0, 6)), 1, "1 to 64 sections"),
         (good, 0, "0 channels: 1 to 4096"),
         (good * np.nan, 1, "must be finite"),
-        (good * [1, 1, 1, 0, 1, 1], 1, r"a0 \(the fourth\) not 0"),
+        (good * [1, 1, 1, 0, 1, 1], 1, r"a0 \(the fourth\), which is not 0"),
+        (good * [1, 1, 1, 1e-320, 1, 1], 1, "must be finite, also divided"),
     ):
         with pytest.raises(ValueError, match=reason):
             Sos(sos, n_channels)
