@@ -66,7 +66,7 @@ class EdgeOrder:
         return max(0, self.n_numbered - self.n_given)
 
     def newly_lost(self) -> int:
-        """Those of n_lost that this has not told yet."""
-        n = max(0, self.n_lost - self._told_lost)
+        """Those of n_lost that this has not told yet. What was told, and then came late after all, is forgotten."""
+        n = self.n_lost - self._told_lost
         self._told_lost += n
-        return n
+        return max(0, n)

@@ -151,3 +151,13 @@ def test_lost_edges_are_counted_once_and_overtaking_is_no_loss() -> None:
     assert (order.newly_lost(), order.newly_lost(), order.n_lost) == (3, 0, 3)
     order.put(Edge(4000, 4, 0, True))
     assert len(list(order.take(9000))) == 1 and order.n_late == 1
+
+
+def test_an_edge_that_came_late_after_all_hides_no_later_loss() -> None:
+    order = EdgeOrder()
+    order.put(Edge(2000, 2, 0, True))
+    assert len(list(order.take(9000))) == 1 and order.newly_lost() == 1
+    order.put(Edge(1000, 1, 0, True))
+    assert len(list(order.take(9000))) == 1 and order.newly_lost() == 0
+    order.put(Edge(10_000, 4, 0, True))
+    assert len(list(order.take(19_000))) == 1 and order.newly_lost() == 1
