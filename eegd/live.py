@@ -66,6 +66,8 @@ class Change:
         if not self.is_answered:
             self.is_answered = True
             self.answer(facts)
+        elif facts.get("ok") is False:  # who asked has been told that it would hold
+            log.warning("a change that waited for a frame is refused: %s", facts.get("error"))
 
 
 class LiveParams:

@@ -215,6 +215,22 @@ def test_without_frames_the_answer_says_pending_and_the_change_holds_from_the_ne
     assert run(work).plugin.low == 5
 
 
+def test_a_change_that_was_pending_and_is_refused_then_is_in_the_log(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(live_module, "PENDING_S", 0.0)
+
+    async def work(r: Running) -> None:
+        r.ask("set", values={"low": 50})
+        while not r.answers:
+            await asyncio.sleep(0)
+        await r.frame()
+        assert len(r.answers) == 1
+
+    assert run(work).plugin.low == 1
+    assert "a change that waited for a frame is refused: band: low = 50 must be below high = 40" in caplog.text
+
+
 def test_a_crowd_of_changes_that_wait_is_refused() -> None:
     async def work(r: Running) -> None:
         for _ in range(live_module.MAX_WAITING):
