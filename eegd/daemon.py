@@ -243,7 +243,7 @@ class Daemon:
             raise ConfigError("a channel's label is wanted, as in `eegctl channel Oz gain=12`")
         return self._reconfigure(with_channel(self.config, label, _settings(request)))
 
-    def _reconfigure(self, config: Config) -> Mapping[str, object]:
+    def _reconfigure(self, config: Config, *, is_read_again: bool = False) -> Mapping[str, object]:
         live, renewed, restart = classify_changes(self.config, config)
         if restart:
             raise ConfigError(f"needs a restart of the daemon: {', '.join(restart)}")
@@ -252,6 +252,8 @@ class Daemon:
         if work is not None:
             self._spawn(work)
         logging.getLogger("eegd").setLevel(config.daemon.log_level.upper())
+        if is_read_again:
+            self.supervisor.read_again(config.plugins)
         self.supervisor.apply(config.plugins)
         epochs = {stream: n_epochs[stream] for stream in streams}
         return {"changed": live + renewed, "new_epoch": bool(streams), "epochs": epochs}
@@ -265,6 +267,8 @@ class Daemon:
             log.info("reloaded: %s", await self.reload())
         except EegdError as error:
             log.error("reload refused, nothing was changed: %s", error)
+        except Exception:  # such as no process to look at plugins in; nobody may lose samples for that
+            log.exception("reload failed")
         self.health.look()
 
     async def reload(self) -> Mapping[str, object]:
@@ -272,9 +276,8 @@ class Daemon:
         Plugins are looked at before anything is changed."""
         config = load_config(self.config.path, self._overrides, self.config.base)
         await self.supervisor.check(config.plugins)
-        self.supervisor.read_again(config.plugins)
         _, _, restart = classify_changes(self.config, config)
-        answer = dict(self._reconfigure(_without(config, self.config, restart)))
+        answer = dict(self._reconfigure(_without(config, self.config, restart), is_read_again=True))
         for key in restart:
             log.warning("%s: changed in the file, but needs a restart of the daemon", key)
         return {**answer, "needs_restart": restart}

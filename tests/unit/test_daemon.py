@@ -13,7 +13,7 @@ import pytest
 
 from eegd.ads1299 import Ads1299
 from eegd.client import connect
-from eegd.config import parse_config
+from eegd.config import load_config, parse_config
 from eegd.control import ControlServer
 from eegd.daemon import Daemon
 from eegd.errors import BoardError, ConfigError, EegdError, ReplayError
@@ -119,4 +119,50 @@ def test_chips_that_do_not_answer_at_the_start_end_the_daemon_with_their_error(
         assert {path.suffix for path in tmp_path.iterdir()} <= {".lock"}
 
     monkeypatch.setattr(Ads1299, "power_up", power_up)
+    asyncio.run(work())
+
+
+def test_a_reload_that_is_refused_brings_no_removed_plugin_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "eegd.toml"
+    file.write_text("[plugins]\nrun = ['template']\n")
+
+    def refuse(*_: object) -> None:
+        raise EegdError("the chips are being set up; try again in a moment")
+
+    async def work() -> None:
+        overrides = {"daemon.runtime_dir": str(tmp_path), "daemon.rt_priority": 0, "sim.source": "quiet"}
+        daemon = Daemon(load_config(file, overrides), overrides)
+        running = asyncio.create_task(daemon.run())
+        await asyncio.sleep(0)
+        await daemon.supervisor.remove("template", force=True)
+        with monkeypatch.context() as patch, pytest.raises(EegdError, match="try again"):
+            patch.setattr(daemon.acquisitions, "apply", refuse)
+            await daemon.reload()
+        assert daemon.supervisor.settings.run == ()
+        daemon.stop()
+        assert await running == 0
+
+    asyncio.run(work())
+
+
+def test_a_signal_to_reload_that_fails_does_not_end_the_daemon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail() -> None:
+        raise OSError(11, "Resource temporarily unavailable")
+
+    async def work() -> None:
+        daemon = start(tmp_path)
+        monkeypatch.setattr(daemon, "reload", fail)
+        running = asyncio.create_task(daemon.run())
+        await asyncio.sleep(0)
+        daemon._on_sighup()
+        while "Resource temporarily unavailable" not in caplog.text and not running.done():
+            await asyncio.sleep(0.01)
+        assert not running.done()
+        daemon.stop()
+        assert await running == 0
+
     asyncio.run(work())
