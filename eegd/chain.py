@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from eegd.errors import EegdError, PluginError
+from eegd.errors import EegdError, ParamError, PluginError
 from eegd.frame import Frame, StreamInfo
 from eegd.output import check_outputs, output_description
 from eegd.params import assign_params, declared_params, resolve_channels
@@ -44,6 +44,8 @@ class Chain(Plugin):
         self._outputs: list[Outputs] = []
         self._scratch: list[NDArray[np.float32] | None] = []
         """What each stage writes: memory of its own, None for the chain's output or for what it reads, in place."""
+        self._is_unknown = False
+        """A change failed half-way: at the next reset every stage starts anew."""
 
     # ---- start and change ----
 
@@ -56,6 +58,7 @@ class Chain(Plugin):
 
     def start(self, info: StreamInfo) -> None:
         self._infos, self._outputs = [], []
+        self._is_unknown = False
         self._start_from(-1)
 
     def _start_from(self, place: int) -> None:
@@ -99,6 +102,11 @@ class Chain(Plugin):
             behind = False
 
     def reset(self) -> None:
+        if self._is_unknown or any(assign_params(stage, self._values_of(name)) for name, stage in self.stages.items()):
+            self._is_unknown = True  # until it has succeeded
+            self.accept(self.info)
+            self.start(self.info)
+            return
         for stage in self.stages.values():
             if stage.at_gap == "reset":
                 try:
@@ -136,6 +144,7 @@ class Chain(Plugin):
     def changed(self, names: tuple[str, ...]) -> None:
         """All stages take their new values, or all have the old ones and the first refusal is raised."""
         before = [dict(stage.__dict__.get("_param_values", {})) for stage in self.stages.values()]
+        infos, outputs = list(self._infos), list(self._outputs)
         told: list[tuple[Plugin, tuple[str, ...]]] = []
         try:
             asked = []
@@ -146,21 +155,29 @@ class Chain(Plugin):
                 if changed:
                     stage.changed(changed)
                     told.append((stage, changed))
-        except Exception:
-            for stage, values, info in zip(self.stages.values(), before, self._infos, strict=True):
+            place = self._other_outputs()
+            if place is not None:
+                self._start_from(place)
+        except Exception as error:
+            self._is_unknown = not isinstance(error, ParamError)
+            is_cut = len(self._outputs) < len(outputs)
+            self._infos, self._outputs = infos, outputs
+            for stage, values, info in zip(self.stages.values(), before, infos, strict=True):
                 stage.__dict__["_param_values"] = values
                 resolve_channels(stage, info.labels)
             for stage, changed in told:
                 stage.changed(changed)
+            if is_cut:
+                assert place is not None
+                self._start_from(place)
             raise
-        self._follow_outputs()
 
-    def _follow_outputs(self) -> None:
-        """After a change: where a stage now gives something else, those behind it start anew."""
+    def _other_outputs(self) -> int | None:
+        """After a change: the first stage that now gives something else; those behind it have to start anew."""
         for place, stage in enumerate(self.stages.values()):
             if self._ask(stage, "outputs", self._infos[place]) != self._outputs[place]:
-                self._start_from(place)
-                return
+                return place
+        return None
 
     def stop(self) -> None:
         errors = []

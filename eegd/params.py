@@ -76,7 +76,9 @@ def param_values(plugin: object) -> dict[str, Any]:
 def assign_params(plugin: object, values: Mapping[str, Any]) -> tuple[str, ...]:
     """Gives checked values to an instance, all at once; returns the names of those that changed."""
     held: dict[str, Any] = plugin.__dict__.setdefault("_param_values", {})
-    changed = tuple(name for name, value in values.items() if getattr(plugin, name) != value)
+    # A selection of channels is compared as it was made, and not with the labels that it means on this input.
+    before = {name: held.get(name, getattr(type(plugin), name).default) for name in values}
+    changed = tuple(name for name, value in values.items() if before[name] != value)
     held.update(values)
     for name in changed:
         plugin.__dict__.get("_param_channels", {}).pop(name, None)

@@ -280,6 +280,15 @@ def test_a_change_reaches_its_stage_alone(folder: Path) -> None:
     assert not hasattr(chain.stages["counts"], "names")
 
 
+def test_a_stage_with_a_selection_of_channels_is_not_told_of_the_changes_of_others(folder: Path) -> None:
+    chain = started(folder, "a=times", "plus")
+    plus: Any = chain.stages["plus"]
+    plus.changed = lambda names: pytest.fail(f"told of {names}")
+    chain.changed(assign_params(chain, {"a.by": 3.0}))
+    chain.reset()
+    assert plus.where == LABELS
+
+
 def test_a_change_that_one_stage_refuses_leaves_all_with_their_old_values(folder: Path) -> None:
     chain = started(folder, "plus", "a=times", "first", "b=plus")
     names = assign_params(chain, {"plus.by": 5.0, "b.where": ("Oz",)})
@@ -308,6 +317,79 @@ def test_stages_behind_one_that_gives_other_channels_after_a_change_start_anew(f
     assert (outputs.labels, outputs.delay_s) == (("Fz",), 0.001)
     assert [stage.info.labels for stage in chain.stages.values()] == [LABELS, LABELS, ("Fz",)]
     np.testing.assert_array_equal(run(chain), frame_of().data[:1] * 4)
+
+
+SOME = """
+from eegd.plugin import Outputs, Param, Plugin
+class Some(Plugin):
+    n = Param(2)
+    def outputs(self, info):
+        return Outputs(labels=info.labels[:self.n], rate_sps=info.rate_sps)
+    def process(self, frame, out):
+        out[:] = frame.data[:self.n]
+"""
+
+
+@pytest.mark.parametrize(
+    ("behind", "values", "error"),
+    [("plus", {"plus.where": "Oz"}, ParamError), ("pair", {}, NeedsUnmet), ("breaks2", {}, PluginError)],
+)
+def test_a_change_that_a_stage_behind_cannot_live_with_leaves_the_chain_as_it_was(
+    folder: Path, tmp_path: Path, behind: str, values: dict[str, object], error: type[Exception]
+) -> None:
+    (tmp_path / "some.py").write_text(SOME)
+    (tmp_path / "breaks2.py").write_text(
+        "from eegd.plugin import Plugin\n"
+        "class Breaks2(Plugin):\n"
+        "    def start(self, info):\n"
+        "        if len(info.labels) < 2: raise ValueError('no start')\n"
+        "    def process(self, frame, out):\n"
+        "        out[:] = frame.data\n"
+    )
+    made = make_chain("clean", ["a=times", "some", behind], [folder, tmp_path])
+    chain = made()
+    assign_params(chain, check_params(made, values))
+    chain.accept(info_of())
+    chain.start(chain.info)
+    before = run(chain)
+    names = assign_params(chain, {"some.n": 1})
+    with pytest.raises(error):
+        chain.changed(names)
+    assign_params(chain, {"some.n": 2})
+    assert chain.stages["some"].n == 2  # type: ignore[attr-defined]
+    np.testing.assert_array_equal(run(chain), before)
+    chain.reset()
+    np.testing.assert_array_equal(run(chain), before)
+
+
+def test_after_a_change_that_failed_all_stages_have_the_chain_s_values_again_even_those_that_hold(
+    folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "holds.py").write_text(
+        "from eegd.plugin import Param, Plugin\n"
+        "class Holds(Plugin):\n"
+        "    at_gap = 'hold'\n"
+        "    by = Param(1.0)\n"
+        "    def start(self, info):\n"
+        "        self.used = self.by\n"
+        "        if self.by == 13: raise ValueError('thirteen')\n"
+        "    def process(self, frame, out):\n"
+        "        out[:] = frame.data * self.used\n"
+    )
+    chain = make_chain("clean", ["a=times", "holds"], [folder, tmp_path])()
+    chain.accept(info_of())
+    chain.start(chain.info)
+    before = run(chain)
+    with pytest.raises(ValueError, match="thirteen"):
+        chain.changed(assign_params(chain, {"holds.by": 13.0}))
+    assign_params(chain, {"holds.by": 1.0})
+    chain.reset()
+    np.testing.assert_array_equal(run(chain), before)
+
+    chain.changed(assign_params(chain, {"holds.by": 3.0}))
+    assign_params(chain, {"holds.by": 1.0})  # what its output made of it could not be published
+    chain.reset()
+    np.testing.assert_array_equal(run(chain), before)
 
 
 def test_channels_of_a_stage_are_those_of_its_own_input(folder: Path) -> None:

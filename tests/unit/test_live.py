@@ -15,6 +15,7 @@ from eegd import live as live_module
 from eegd.cli.params import text_of
 from eegd.errors import ParamError, ProtocolError
 from eegd.live import LiveParams
+from eegd.params import resolve_channels
 from eegd.plugin import Param, Plugin
 
 LABELS = ("Fz", "Cz", "Oz")
@@ -177,6 +178,15 @@ def test_a_selection_of_channels_is_resolved_anew_and_an_unknown_label_refused()
         assert (list(r.plugin.channels), r.plugin.low) == (["Oz", "Fz"], 1)
 
     run(work)
+
+
+def test_the_selection_of_channels_that_holds_already_changes_nothing() -> None:
+    async def work(r: Running) -> None:
+        resolve_channels(r.plugin, LABELS)
+        r.ask("set", values={"channels": "all"})
+        assert (await r.frame())["changed"] == []
+
+    assert run(work).plugin.told == []
 
 
 def test_of_several_changes_each_has_a_frame_of_its_own() -> None:
