@@ -44,16 +44,17 @@ class Reference(Plugin):
                 f"plugin {self.name!r} needs channels with one reference; those of {info.stream!r} are bipolar"
             )
         eeg = [label for label in info.labels if rows.get(label, {}).get("type", "EEG") == "EEG"]
-        self._is_average = set(self.to) == set(info.labels)
-        wanted = eeg if self._is_average else list(self.to)
-        self._least = min(2, len(wanted)) if self._is_average else 1
-        self._members = tuple(label for label in wanted if not rows.get(label, {}).get("bad", False))
-        self._marked_bad = tuple(label for label in wanted if label not in self._members)
-        if len(self._members) < self._least or not eeg:
+        is_average = set(self.to) == set(info.labels)
+        wanted = eeg if is_average else list(self.to)
+        least = min(2, len(wanted)) if is_average else 1
+        members = tuple(label for label in wanted if not rows.get(label, {}).get("bad", False))
+        marked_bad = tuple(label for label in wanted if label not in members)
+        if len(members) < least or not eeg:
             raise ParamError(
                 f"{self.name}: to = {', '.join(wanted)}: too few are left for a reference, "
-                f"since these are marked bad in the montage: {', '.join(self._marked_bad) or 'none'}"
+                f"since these are marked bad in the montage: {', '.join(marked_bad) or 'none'}"
             )
+        self._is_average, self._least, self._members, self._marked_bad = is_average, least, members, marked_bad
         # 1 where the reference is taken away, 0 where a channel is of another kind.
         self._applies = np.array([[float(label in eeg)] for label in info.labels])
         self._left_out: tuple[str, ...] = ()

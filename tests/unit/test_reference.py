@@ -116,6 +116,20 @@ def test_a_frame_without_enough_good_channels_is_an_error_that_names_them() -> N
         started().process(frame_of(flat=("A1", "A2", "Cz")), np.zeros((5, 10), np.float32))
 
 
+def test_a_change_that_is_refused_leaves_the_reference_as_it_was() -> None:
+    plugin = started(info_of(bad=(LABELS[0],)))
+    before = plugin.outputs(plugin.info)
+    assign_params(plugin, {"to": (LABELS[0],)})
+    plugin.accept(plugin.info)
+    with pytest.raises(ParamError, match="too few"):
+        plugin.changed(("to",))
+    assign_params(plugin, {"to": "all"})
+    plugin.accept(plugin.info)
+    assert plugin.outputs(plugin.info) == before
+    frame = frame_of(railed=(LABELS[1],))
+    np.testing.assert_allclose(referenced(plugin, frame), expected(frame, [2, 3]), atol=0.01)
+
+
 def test_what_it_is_measured_against_is_told_to_readers() -> None:
     def told(plugin: Any) -> object:
         return output_description(plugin, plugin.info, plugin.outputs(plugin.info), "raw")["reference"]
