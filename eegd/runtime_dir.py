@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import os
 import re
+import socket
 import stat
 from pathlib import Path
 
@@ -20,12 +21,15 @@ __all__ = [
     "Lock",
     "default_dir",
     "find_dir",
+    "is_served",
     "prepare_dir",
     "stream_socket",
 ]
 
 CONTROL_SOCKET = "control.sock"
 EVENTS_SOCKET = "events.zmq"
+DAEMON = "eegd"
+"""The name of its lock."""
 SERVICE_DIR = Path("/run/eegd")
 PATH_LIMIT = 107
 """Bytes of a Unix socket's path, without the final zero (unix(7))."""
@@ -37,7 +41,21 @@ def stream_socket(stream: str) -> str:
     """File name of a stream's attach socket. Raises ConfigError where the name is none."""
     if not _STREAM_NAME.fullmatch(stream):
         raise ConfigError(f"stream name {stream!r}: a letter, then at most 31 of a–z, 0–9, _ and -")
+    if stream == DAEMON:
+        raise ConfigError(f"stream name {stream!r}: that is the daemon's own")
     return f"{stream}.stream"
+
+
+def is_served(directory: Path, stream: str) -> bool:
+    """Whether somebody lets readers in. The name alone may be what a killed process left behind."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK) as knock:
+        try:
+            knock.connect(str(directory / stream_socket(stream)))
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False
+        except OSError:  # such as a crowd at the door
+            return True
+    return True
 
 
 def _private_dir() -> Path:

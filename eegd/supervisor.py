@@ -18,6 +18,7 @@ from eegd.errors import ConfigError, ParamError, PluginError
 from eegd.graph import graph_problems, readers_of
 from eegd.plugin_check import Checked, check_plugins
 from eegd.plugin_command import input_of, limit_of, plugin_command, stages_in
+from eegd.runtime_dir import is_served
 from eegd.settings import PLUGIN, PLUGIN_SAYS, PluginsConfig
 from eegd.supervised import KILL_AFTER_S, WAITING, Events, Supervised
 
@@ -29,6 +30,7 @@ MAX_PLUGINS = 64
 LOOK_AGAIN_S = 1.0
 """How often it is looked whether a plugin that is held for its input can run by now."""
 CHAIN_WORDS = ("chain=", "chain:")
+INPUT_WORDS = ("input=", "input:")
 
 
 class Supervisor:
@@ -190,6 +192,7 @@ class Supervisor:
             table["plugin"] = plugin
         if input_stream is not None:
             table["input"] = input_stream
+        names_input = any(word.startswith(INPUT_WORDS) for word in words)
         tried = replace(settings, params={**settings.params, name: table})
         checked: Checked = (await check_plugins({name: (*plugin_command(tried, name), *words)}))[name]
         if checked.error:
@@ -198,6 +201,8 @@ class Supervisor:
         problems = graph_problems({**self._inputs(), name: checked.input}, self._others(tried))
         if name in problems:
             raise PluginError(problems[name])
+        if names_input:
+            table["input"] = checked.input
         self._added[name] = {**table, **checked.values}
         self._past.discard(name)
         self._events.post("plugin added", f"{name}, reads {checked.input}", source=name)
@@ -210,7 +215,7 @@ class Supervisor:
                 raise ConfigError(f"{text!r:.60}: no plugin's name: {PLUGIN_SAYS}")
         if name in self._plugins:
             raise ConfigError(f"plugin {name!r} is there already; remove it first, or add this one as=ANOTHER_NAME")
-        if name in self._raw_streams or (self._directory / f"{name}.stream").exists():
+        if name in self._raw_streams or is_served(self._directory, name):
             raise ConfigError(f"there is a stream {name!r} already; add this plugin as=ANOTHER_NAME")
         if len(self._plugins) >= MAX_PLUGINS:
             raise ConfigError(f"{MAX_PLUGINS} plugins are there already")

@@ -11,7 +11,7 @@ import pytest
 
 from eegd.cli.eegctl import main as eegctl
 from eegd.errors import EegdError
-from tests.simulation.test_200_plugins import ABORTS, by_hand, folder_with, open_when_there, plugin_row
+from tests.simulation.test_200_plugins import ABORTS, HANGS, by_hand, folder_with, open_when_there, plugin_row
 
 if TYPE_CHECKING:
     from tests.simulation.conftest import DaemonFactory, DaemonProcess
@@ -119,6 +119,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"plugin": "bandpower", "as": "loop", "input": "loop"}, "plugin 'loop': reads its own stream"),
     ({"plugin": "template"}, "plugin 'template' is there already; remove it first"),
     ({"plugin": "template", "as": "raw"}, "there is a stream 'raw' already"),
+    ({"plugin": "template", "as": "eegd"}, "stream name 'eegd': that is the daemon's own"),
     ({"plugin": "template", "as": "Big"}, "'Big': no plugin's name"),
     ({"plugin": 3}, "'plugin' is 3, wanted str"),
     ({}, "'plugin' is missing"),
@@ -135,6 +136,28 @@ def test_an_addition_that_cannot_be_is_refused_with_names(daemon: DaemonFactory)
             client.ask("plugin_add", 60.0, **request)
         assert reason in str(refused.value)
     assert [row["name"] for row in process.status()["plugins"]] == ["template"]
+    process.stop()
+
+
+def test_an_input_may_be_given_among_the_words(daemon: DaemonFactory) -> None:
+    process = daemon({**REAL, "plugins.run": ("template",)})
+    client = process.connect()
+    open_when_there(client, "template").close()
+    answer = client.ask("plugin_add", 60.0, plugin="bandpower", words=["input=template"])
+    assert answer["table"] == {"input": "template"}
+    assert open_when_there(client, "bandpower").info.description["input"] == "template"
+    process.stop()
+
+
+def test_a_plugin_that_had_to_be_killed_can_be_added_again(daemon: DaemonFactory, home: Path) -> None:
+    folder = folder_with(home, hangs=HANGS)
+    process = daemon({**REAL, "plugins.dirs": (folder,)})
+    client = process.connect()
+    for _ in range(2):
+        client.ask("plugin_add", 60.0, plugin="hangs")
+        process.wait_for(lambda s: plugin_row(s, "hangs").get("frames_in", 0) > 0)
+        client.ask("plugin_remove", name="hangs")
+    assert (process.directory / "hangs.stream").exists()
     process.stop()
 
 
