@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -147,9 +148,12 @@ def print_candidates(command: str, words: Sequence[str]) -> int:
 
     module, function = COMMANDS[command]
     *before, current = words or [""]
-    with contextlib.suppress(Exception):
-        for candidate in candidates(getattr(import_module(module), function)(), before, current):
-            doc = " ".join(candidate.doc.split())
-            if candidate.text.isprintable():
-                print(f"{candidate.text}\t{doc}")
+    found: list[Candidate] = []
+    # What a plugin prints as it is loaded is no candidate.
+    with contextlib.suppress(Exception), contextlib.redirect_stdout(io.StringIO()):
+        found = candidates(getattr(import_module(module), function)(), before, current)
+    for candidate in found:
+        doc = " ".join(candidate.doc.split())
+        if candidate.text.isprintable():
+            print(f"{candidate.text}\t{doc}")
     return OK

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 import pytest
 
@@ -103,3 +104,13 @@ def test_what_goes_wrong_is_not_said_at_a_prompt(capsys: pytest.CaptureFixture[s
     assert eegctl.main(["complete"]) == 0
     captured = capsys.readouterr()
     assert captured.err == "" and "Traceback" not in captured.out
+
+
+def test_what_a_plugin_prints_as_it_is_loaded_is_no_candidate(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = "print('welcome')\nfrom eegd.plugin import Plugin\nclass Loud(Plugin):\n    '''Prints.'''\n"
+    (tmp_path / "loud.py").write_text(text)
+    assert complete.print_candidates("eegd", ["plugin", "--plugin-dir", str(tmp_path), ""]) == 0
+    out = capsys.readouterr().out
+    assert "loud\tPrints" in out and "welcome" not in out
