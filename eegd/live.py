@@ -91,6 +91,7 @@ class LiveParams:
                 "plugin": type(plugin).__name__,
                 "values": param_values(plugin),
                 "declared": describe_params(type(plugin)),
+                "positional": list(plugin.positional),
             }
         )
 

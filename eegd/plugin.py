@@ -262,8 +262,19 @@ def load_plugin(name: str, dirs: Iterable[str | Path] = ()) -> type[Plugin]:
             f"eegd and in installed packages{where}; a plugin's file is named in small letters, digits, _ and -)"
         )
     plugin = _from_entry_point(source) if source.origin == "entry point" else _from_file(source)
+    if missing := _missing_in(plugin):
+        raise PluginError(f"plugin {name!r} ({source.location}): {missing}")
     plugin.name = name
     return plugin
+
+
+def _missing_in(plugin: type[Plugin]) -> str:
+    """What it must write and has not; empty where nothing is missing."""
+    if plugin.process is Plugin.process and plugin.process_inplace is Plugin.process_inplace:
+        return f"{plugin.__name__} has no process(self, frame, out)"
+    if plugin.kind == "features" and plugin.outputs is Plugin.outputs:
+        return f"{plugin.__name__} is of kind features and has no outputs(self, info) that names them"
+    return ""
 
 
 def _from_file(source: PluginSource) -> type[Plugin]:

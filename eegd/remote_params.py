@@ -27,6 +27,8 @@ class PluginParams:
     values: dict[str, Any]
     declared: list[dict[str, Any]]
     """Kind, range, unit, default and sentence of each."""
+    positional: tuple[str, ...]
+    """Those that need no name, in their order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,8 @@ def ask_params(directory: Path, stream: str) -> PluginParams:
     """Raises EegdError, also for a stream that is no plugin's."""
     packet = _exchange(directory, stream, {"op": "params"})
     plugin, values = value_of(packet, "plugin", str, ""), value_of(packet, "values", dict, {})
-    return PluginParams(plugin, values, value_of(packet, "declared", list, []))
+    positional = tuple(map(str, value_of(packet, "positional", list, [])))
+    return PluginParams(plugin, values, value_of(packet, "declared", list, []), positional)
 
 
 def set_params(directory: Path, stream: str, words: Sequence[str], values: Mapping[str, object]) -> Applied:

@@ -156,6 +156,7 @@ def daemon_status(daemon: Daemon) -> dict[str, object]:
         "marker_lines": None if daemon.markers is None else daemon.markers.report(),
         "published": daemon.events.report(),
         "plugins": daemon.supervisor.report(),
+        "plugin_dirs": list(daemon.config.plugins.dirs),
         "warnings": daemon.acquisitions.warnings,
     }
 

@@ -58,9 +58,11 @@ def _add(client: Client, args: argparse.Namespace) -> int:
         else:
             words.append(word)
     answer = client.ask("plugin_add", 60.0, plugin=args.name, words=words, **own)
-    code = _settle(client, answer["name"])
-    if code != OK:
-        return code
+    if _settle(client, answer["name"]) != OK:
+        client.ask("plugin_remove", name=answer["name"], force=True)
+        print("it was not added")
+        return FAILED
+    code = OK
     print("\nuntil the daemon ends; to keep it, write into the configuration:\n")
     print(f"[plugins]\nrun = {toml_value(tuple(answer['run']))}")
     if answer["table"]:

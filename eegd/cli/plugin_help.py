@@ -72,25 +72,26 @@ def _usage(name: str, plugin: type[Plugin]) -> str:
     return " ".join(["eegctl plugin add", name, *words])
 
 
-def _running(runtime_dir: str | None) -> dict[str, str] | None:
-    """The state of each plugin of a daemon; None where no daemon answers."""
+def _running(runtime_dir: str | None) -> tuple[dict[str, str] | None, list[str]]:
+    """The state of each plugin of a daemon, and where it looks for plugins; None and nothing where none answers."""
     from eegd.client import connect
 
     try:
         with connect(runtime_dir) as client:
-            rows = client.ask("status", 2.0)["status"]["plugins"]
+            status = client.ask("status", 2.0)["status"]
     except EegdError:
-        return None
-    return {row["name"]: row["state"] for row in rows}
+        return None, []
+    return {row["name"]: row["state"] for row in status["plugins"]}, list(status.get("plugin_dirs", []))
 
 
 def run_plugins(args: argparse.Namespace) -> int:
     """One line each; a file that cannot be loaded is named with the reason, and does not end the list."""
-    running = _running(args.runtime_dir)
+    running, daemon_dirs = _running(args.runtime_dir)
+    dirs = [*args.plugin_dir, *daemon_dirs]
     rows: list[dict[str, Any]] = []
-    for name, source in sorted(find_plugins(args.plugin_dir).items()):
+    for name, source in sorted(find_plugins(dirs).items()):
         try:
-            row = plugin_facts(source, load_plugin(name, args.plugin_dir))
+            row = plugin_facts(source, load_plugin(name, dirs))
         except PluginError as error:
             row = {"name": name, "origin": source.origin, "location": source.location, "error": str(error)}
         row["state"] = None if running is None else running.get(name)
@@ -116,10 +117,11 @@ def run_plugins(args: argparse.Namespace) -> int:
 
 def run_help(args: argparse.Namespace) -> int:
     """Of a plugin, or of a command of eegctl."""
-    source = find_plugins(args.plugin_dir).get(args.name)
+    dirs = [*args.plugin_dir, *_running(args.runtime_dir)[1]]
+    source = find_plugins(dirs).get(args.name)
     if source is None:
-        return _command_help(args)
-    facts = plugin_facts(source, load_plugin(args.name, args.plugin_dir))
+        return _command_help(args, dirs)
+    facts = plugin_facts(source, load_plugin(args.name, dirs))
     if args.json:
         print(json.dumps(facts, indent=2, ensure_ascii=False))
         return OK
@@ -148,13 +150,13 @@ def _needs_text(needs: dict[str, Any]) -> str:
     return ", ".join(words)
 
 
-def _command_help(args: argparse.Namespace) -> int:
+def _command_help(args: argparse.Namespace, dirs: list[str]) -> int:
     from eegd.cli.eegctl import build_parser
 
     actions = build_parser()._actions
     commands = next(action for action in actions if isinstance(action, argparse._SubParsersAction)).choices
     if args.name not in commands or args.json:
-        there = ", ".join(sorted(find_plugins(args.plugin_dir)))
+        there = ", ".join(sorted(find_plugins(dirs)))
         what = "--json is for plugins" if args.name in commands else f"no plugin or command {args.name!r:.60}"
         return fail("eegctl", f"{what}; plugins: {there}; commands: {', '.join(commands)}", FAILED)
     commands[args.name].print_help()

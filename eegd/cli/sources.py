@@ -127,7 +127,14 @@ def boards(given: Given, current: str) -> list[Candidate]:
 def installed(given: Given, current: str) -> list[Candidate]:
     from eegd.plugin import find_plugins
 
-    return [Candidate(name, _summary(name, given)) for name in sorted(find_plugins(given.get("plugin_dir", [])))]
+    return [Candidate(name, _summary(name, given)) for name in sorted(find_plugins(_dirs(given)))]
+
+
+def _dirs(given: Given) -> list[str]:
+    """Where plugins are looked for: what the line says, and where a daemon that runs looks."""
+    if "daemon_dirs" not in given:
+        given["daemon_dirs"] = list(_asked(given, "status").get("status", {}).get("plugin_dirs", []))
+    return [*given.get("plugin_dir", []), *given["daemon_dirs"]]
 
 
 def _summary(name: str, given: Given) -> str:
@@ -139,7 +146,7 @@ def _facts(name: str, given: Given) -> dict[str, Any]:
     from eegd.cli.plugin_help import plugin_facts
     from eegd.plugin import find_plugins, load_plugin
 
-    dirs = given.get("plugin_dir", [])
+    dirs = _dirs(given)
     source = find_plugins(dirs).get(name)
     if source is None:
         return {}
@@ -191,7 +198,7 @@ def _running_facts(name: str, given: Given) -> tuple[list[Mapping[str, Any]], Ma
     with _daemon(given) as client, contextlib.suppress(EegdError, OSError):
         if client is not None:
             found = ask_params(client.directory, name)
-            places = {row["name"]: row["position"] for row in _facts(found.plugin, given).get("parameters", [])}
+            places = {name: place for place, name in enumerate(found.positional, 1)}
             return [{**row, "position": places.get(row["name"])} for row in found.declared], found.values
     return _facts(name, given).get("parameters", []), {}
 

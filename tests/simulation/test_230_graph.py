@@ -194,3 +194,38 @@ def test_a_reload_with_plugins_that_cannot_be_is_refused_whole_and_a_sound_one_k
     process.wait_for(lambda s: {row["name"] for row in s["plugins"]} == {"bandpower", "template"})
     assert client.get("template", "gain") == 3
     process.stop()
+
+
+def test_an_addition_that_cannot_start_leaves_nothing_behind_and_can_be_repeated(
+    daemon: DaemonFactory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    process = daemon(REAL)
+    where = ["--runtime-dir", str(process.directory)]
+    assert eegctl(["plugin", *where, "add", "filter", "as=g", "40", "1"]) == 1
+    said = capsys.readouterr().out
+    assert "low = 40, high = 1" in said and "it was not added" in said
+    assert process.status()["plugins"] == []
+    assert eegctl(["plugin", *where, "add", "filter", "as=g", "1", "40"]) == 0
+    process.stop()
+
+
+def test_help_list_and_completion_know_the_directories_of_a_running_daemon(
+    daemon: DaemonFactory, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (
+        "from eegd.plugin import Param, Plugin\nclass Own(Plugin):\n    positional = ('much',)\n    much = Param(1.0)\n"
+    )
+    text += "    more = Param(2.0)\n    def process(self, frame, out): out[:] = frame.data\n"
+    folder = folder_with(home, own=text)
+    process = daemon({**REAL, "plugins.run": ("own",), "plugins.dirs": (folder,)})
+    process.wait_for(lambda s: state_of(process, "own") == "running")
+    where = ["--runtime-dir", str(process.directory)]
+    assert eegctl(["plugins", *where]) == 0
+    assert "own  " in capsys.readouterr().out
+    assert eegctl(["help", *where, "own"]) == 0
+    assert "much  float" in capsys.readouterr().out
+    assert eegctl(["complete", "eegctl", "--", *where, "plugin", "add", "ow"]) == 0
+    assert capsys.readouterr().out.split("\t")[0] == "own"
+    assert eegctl(["complete", "eegctl", "--", *where, "set", "own", "3", "m"]) == 0
+    assert [line.split("\t")[0] for line in capsys.readouterr().out.splitlines()] == ["more="]
+    process.stop()

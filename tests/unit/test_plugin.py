@@ -83,6 +83,8 @@ def test_a_loaded_plugin_is_named_as_its_file(folder: Path) -> None:
         (GOOD + GOOD.replace("Good", "Other"), r"several plugin classes \(Good, Other\), none named like it"),
         ("from eegd.plugin import Plugin\nclass A(Plugin):\n    kind = 'raw'", "TypeError: A.kind = 'raw': one of"),
         ("from eegd.plugin import *\nclass A(Plugin):\n    input = Param(1.0)", "cannot be named 'input'"),
+        ("from eegd.plugin import Plugin\nclass A(Plugin): ...", "A has no process"),
+        (GOOD.replace("class Good(Plugin):", "class Good(Plugin):\n    kind = 'features'"), "has no outputs"),
     ],
 )
 def test_a_plugin_that_cannot_be_loaded_is_named_with_file_and_reason(folder: Path, text: str, reason: str) -> None:
