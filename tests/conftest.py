@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What holds for all Python tests: on an emulated processor, no test is judged by the time it takes, and those that
-need a real one are skipped with the reason that they give."""
+"""What holds for all Python tests: none is judged by the time it takes, and those that need a real processor are
+skipped on an emulated one, with the reason that they give."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ EMULATOR = os.environ.get("EEGD_EMULATED_CPU", "")
 EXAMPLES = 20
 """At most so many of a property test there, each ten to thirty times slower, however long it takes."""
 
-hypothesis.settings.register_profile(
-    "emulated", deadline=None, max_examples=EXAMPLES, suppress_health_check=[hypothesis.HealthCheck.too_slow]
-)
-if EMULATOR:
-    hypothesis.settings.load_profile("emulated")
+NO_LIMITS: dict[str, Any] = {"deadline": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow]}
+hypothesis.settings.register_profile("real", **NO_LIMITS)
+hypothesis.settings.register_profile("emulated", max_examples=EXAMPLES, **NO_LIMITS)
+hypothesis.settings.load_profile("emulated" if EMULATOR else "real")
 
 
 def shorten(function: Any) -> None:
