@@ -200,7 +200,7 @@ def test_an_addition_that_cannot_start_leaves_nothing_behind_and_can_be_repeated
     daemon: DaemonFactory, capsys: pytest.CaptureFixture[str]
 ) -> None:
     process = daemon(REAL)
-    where = ["--runtime-dir", str(process.directory)]
+    where = ["--runtime-dir", str(process.connect().directory)]
     assert eegctl(["plugin", *where, "add", "filter", "as=g", "40", "1"]) == 1
     said = capsys.readouterr().out
     assert "low = 40, high = 1" in said and "it was not added" in said

@@ -107,6 +107,8 @@ from eegd.plugin import Plugin
 class Breaks(Plugin):
     def start(self, info):
         raise ValueError("no start")
+    def process(self, frame, out):
+        out[:] = frame.data
 """,
 }
 

@@ -110,6 +110,7 @@ def test_what_a_plugin_prints_as_it_is_loaded_is_no_candidate(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = "print('welcome')\nfrom eegd.plugin import Plugin\nclass Loud(Plugin):\n    '''Prints.'''\n"
+    text += "    def process(self, frame, out): ...\n"
     (tmp_path / "loud.py").write_text(text)
     assert complete.print_candidates("eegd", ["plugin", "--plugin-dir", str(tmp_path), ""]) == 0
     out = capsys.readouterr().out

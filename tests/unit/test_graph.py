@@ -59,6 +59,8 @@ class Good(Plugin):
     positional = ("low",)
     low = Param(1.0, min=0, max=9)
     print("a word that is no answer")
+    def process(self, frame, out):
+        out[:] = frame.data
 """
 
 
