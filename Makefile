@@ -69,7 +69,7 @@ test: setup test-native ## C unit tests, then all Python tests; PYTEST_ARGS="-k 
 
 .PHONY: test-soak
 test-soak: setup build/alloc_counter.so ## the long runs: a minute at full rate, readers stopped for 20 s, 1000 attachments
-	$(BIN)/python -m pytest tests/soak -s $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "soak or slow" tests/soak tests/unit tests/simulation -s $(PYTEST_ARGS)
 
 .PHONY: bench-plugins
 bench-plugins: setup ## three heavy plugins on two cores, each in its process, against all in one: the speed-up

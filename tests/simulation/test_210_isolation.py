@@ -202,6 +202,7 @@ def test_a_plugin_that_was_killed_is_reported_with_the_signal(daemon: DaemonFact
     d.stop()
 
 
+@pytest.mark.slow
 def test_a_plugin_that_somebody_has_stopped_hangs(daemon: DaemonFactory, home: Path) -> None:
     d = daemon(with_plugins(home, "good", **{"plugins.hang_s": 2.0}))
     row = plugin_row(d.wait_for(lambda s: plugin_row(s, "good").get("frames_in", 0)), "good")
@@ -212,6 +213,7 @@ def test_a_plugin_that_somebody_has_stopped_hangs(daemon: DaemonFactory, home: P
     d.stop()
 
 
+@pytest.mark.slow
 def test_one_that_loops_while_it_is_loaded_is_found_by_its_own_patience_only(daemon: DaemonFactory, home: Path) -> None:
     """A long start is none of a hang: here it may take a minute."""
     d = daemon(with_plugins(home, "loads", **{"plugins.hang_s": 1.0}))
@@ -221,6 +223,7 @@ def test_one_that_loops_while_it_is_loaded_is_found_by_its_own_patience_only(dae
     d.stop()
 
 
+@pytest.mark.slow
 def test_silence_of_the_input_and_a_reader_that_is_waited_for_are_no_hang(daemon: DaemonFactory, home: Path) -> None:
     d = daemon({**with_plugins(home, "good", **{"plugins.hang_s": 1.0}), "sim.clock": "virtual"}, wait_readers=2)
     stream = open_when_there(d.connect(), "good", policy="lossless", depth=4)
@@ -236,6 +239,7 @@ def test_silence_of_the_input_and_a_reader_that_is_waited_for_are_no_hang(daemon
     d.stop()
 
 
+@pytest.mark.slow
 def test_a_daemon_that_was_stopped_with_its_plugins_does_not_blame_them(daemon: DaemonFactory, home: Path) -> None:
     d = daemon(with_plugins(home, "good", **{"plugins.hang_s": 1.5}))
     row = plugin_row(d.wait_for(lambda s: plugin_row(s, "good").get("frames_in", 0)), "good")
@@ -320,6 +324,7 @@ def test_a_unit_has_parameters_and_limit_from_the_configuration_and_words_count_
     d.stop()
 
 
+@pytest.mark.slow
 def test_a_unit_feeds_the_watchdog_while_it_answers_and_no_longer(daemon: DaemonFactory, home: Path) -> None:
     pytest.importorskip("systemd.daemon")
     d = daemon(with_plugins(home, "good", "loops", **{"plugins.run": ()}))

@@ -161,6 +161,7 @@ def test_a_plugin_that_had_to_be_killed_can_be_added_again(daemon: DaemonFactory
     process.stop()
 
 
+@pytest.mark.slow
 def test_a_held_plugin_gets_a_new_budget_by_a_restart(daemon: DaemonFactory, home: Path) -> None:
     folder = folder_with(home, aborts=ABORTS)
     process = daemon({**REAL, "plugins.run": ("aborts",), "plugins.dirs": (folder,)})

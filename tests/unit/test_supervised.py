@@ -56,6 +56,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     return run_until
 
 
+@pytest.mark.slow
 def test_one_that_hangs_each_time_is_held_although_that_takes_longer_than_the_window(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
