@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import signal
@@ -75,6 +75,7 @@ def test_corners_are_3_db_down_and_the_middle_of_a_band_is_0() -> None:
 @settings(deadline=None)
 @given(rate=RATES, order=ORDERS, low=st.floats(0.01, 0.4), at=st.floats(0.005, 0.95))
 def test_the_group_delay_is_the_slope_of_the_phase(rate: float, order: int, low: float, at: float) -> None:
+    assume(abs(at - 0.9) > 1e-3)  # at the notch itself the phase jumps
     sos = design.cascade(
         design.band_pass(low * rate / 2, 0.9 * rate / 2, rate, order), design.notch(0.45 * rate, rate, 9)
     )
