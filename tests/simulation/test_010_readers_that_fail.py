@@ -144,6 +144,7 @@ def come_and_go(d: DaemonProcess, n: int) -> None:
             usage.append(Usage(d.pid))
         print(f"{n} attachments, twice: {'; '.join(map(str, usage))}")
         # An allocator takes memory in steps of half a megabyte: what is left behind shows each time, a step once.
+        assert usage[-1].rss_kb - usage[0].rss_kb < 2 * 512 and usage[-1].pss_kb - usage[0].pss_kb < 2 * 512
         assert min(after.rss_kb - before.rss_kb for before, after in pairwise(usage)) < 256
         assert min(after.pss_kb - before.pss_kb for before, after in pairwise(usage)) < 256
         assert pool["promised"] == 2000 and pool["misses"] == 0
