@@ -130,6 +130,15 @@ class CaptureStats:
     states: tuple[int, ...]
     """Per channel state the channels that are in it, as bits."""
 
+    @property
+    def cause(self) -> str:
+        """Why the thread ended by itself, for a person."""
+        if self.state == "chip restarted":
+            return f"chip restarted (no edge for {self.found_ns / 1e6:.3g} ms, none missed by the line's sequence)"
+        if self.state == "wrong rate":
+            return f"wrong rate ({1e9 / self.found_ns:.1f} SPS by the edges)"
+        return self.state + (f" ({self.error})" if self.error else "")
+
 
 @dataclass(frozen=True, slots=True)
 class NativeEvent:

@@ -55,7 +55,7 @@ def open_markers(config: Config, events: EventPublisher, acquisitions: Acquisiti
 
     def tell_faults() -> None:
         for acquisition in acquisitions:
-            acquisition.tell_faults()
+            acquisition.told.tell_faults()
 
     latency_ns = config.board.edge_latency_ns
     try:

@@ -127,9 +127,9 @@ def _acquisition_report(acquisition: Acquisition, counters: Mapping[str, int]) -
         "recovery": acquisition.recovery.report(),
         "channels": acquisition.channel_report(),
         "stream": _stream_report(acquisition.server, captured),
-        "detectors": acquisition.detectors.report(config),
-        "events": acquisition.ring.stats(),
-        "event_rings": acquisition.ring_report(),
+        "detectors": acquisition.told.detectors.report(config),
+        "events": acquisition.told.ring.stats(),
+        "event_rings": acquisition.told.ring_report(),
         "threads": threads,
     }
 

@@ -211,10 +211,10 @@ def _say_ready(daemon: Daemon) -> None:
 
 
 def _check_config(args: argparse.Namespace) -> int:
-    from eegd.acquisition import pool_size
     from eegd.clocks import split_clocks
     from eegd.config import effective_toml, load_config
     from eegd.conversion import check_feasible
+    from eegd.epoch import pool_size
 
     config = load_config(args.file, {"board.kind": "linux"} if args.board else None, args.board)
     for warning in check_feasible(config.board, config.montage):

@@ -10,7 +10,6 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from eegd.acquisition import open_board
 from eegd.ads1299 import COMMAND_DELAY_US, Opcode, Register
 from eegd.board import Board
 from eegd.config import Config
@@ -22,6 +21,7 @@ from eegd.doctor.linescan import LineScan
 from eegd.doctor.sclk import sclk_check
 from eegd.doctor.signals import noise_check, square_wave_check
 from eegd.errors import BoardError, ConfigError, EegdError, ReadBackError
+from eegd.open_board import open_board
 from eegd.registers import N_REGISTERS
 
 __all__ = ["BoardOptions", "check_board"]

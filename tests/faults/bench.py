@@ -171,7 +171,7 @@ class FaultyBoards:
         self._n_opened = self._n_refused = 0
         self._failed_ns: int | None = None
         self._now_ns = 0
-        self._open, self._pause = eegd.acquisition.open_board, Recovery._pause_before_next
+        self._open, self._pause = eegd.acquisition.open_board, Recovery._pause_before_next  # type: ignore[attr-defined]
 
     def open(self, config: Config) -> Board:
         if self._n_opened and self._n_refused < self.case.failed_opens:

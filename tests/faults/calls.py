@@ -40,7 +40,7 @@ class FailingCalls:
 
     @contextlib.contextmanager
     def installed(self) -> Iterator[None]:
-        before = eegd.acquisition.open_board
+        before = eegd.acquisition.open_board  # type: ignore[attr-defined]
 
         def open_board(config: Config) -> Board:
             board = before(config)

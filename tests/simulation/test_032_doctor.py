@@ -16,15 +16,15 @@ from tests.simulation.conftest import ROOT, DaemonFactory
 # The command itself, on boards whose faults are set before anything happens on them.
 WITH_FAULT = """
 import json, sys
-import eegd.acquisition
+import eegd.open_board
 from eegd._native import ffi, lib
-open_board, fault = eegd.acquisition.open_board, json.loads(sys.argv[1])
+open_board, fault = eegd.open_board.open_board, json.loads(sys.argv[1])
 def open_with_fault(config):
     board = open_board(config)
     values = {**fault, "kind": getattr(lib, "EEGD_FAULT_" + fault["kind"])}
     assert lib.eegd_board_sim_fault(board.pointer, ffi.new("struct eegd_fault *", values)) == 0
     return board
-eegd.acquisition.open_board = open_with_fault
+eegd.open_board.open_board = open_with_fault
 from eegd.cli.eegctl import main
 sys.exit(main(sys.argv[2:]))
 """

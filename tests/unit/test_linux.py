@@ -20,13 +20,13 @@ import pytest
 
 import eegd.gpio
 import eegd.spi
-from eegd.acquisition import open_board
 from eegd.ads1299 import Ads1299
 from eegd.board import Board
 from eegd.clocks import split_clocks
 from eegd.config import Config, load_config, parse_config
 from eegd.errors import BoardError, ConfigError
 from eegd.linux import open_linux_board
+from eegd.open_board import open_board
 from eegd.spi import rp1_sclk_hz
 
 WIRED = '[board]\nkind = "linux"\nspi = ["/dev/spidev0.0"]\ndrdy_line = "GPIO26"\n'
