@@ -73,6 +73,8 @@ class Detectors:
         self._post = post
         self._known: dict[int, Known] = {}
         self._next_id = 0
+        self._keys: dict[str, int] = {}
+        """By name: what tells the C core that a detector of two tables is the same."""
         self._tables: list[Table] = []
         """In force is the last one; the capture thread may still use those before it."""
         self._counts: dict[str, tuple[int, int]] = {}
@@ -97,6 +99,7 @@ class Detectors:
         self._next_id += len(rows)
         for place, (number, row) in enumerate(zip(ids, rows, strict=True)):
             native.detectors[place].id = number
+            native.detectors[place].key = self._keys.setdefault(row.name, len(self._keys))
             if isinstance(row, DetectorConfig):
                 _fill_detector(native.detectors[place], row, config)
             else:

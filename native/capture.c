@@ -40,6 +40,7 @@ struct eegd_capture {
     uint8_t zeros[EEGD_MAX_CONVERSION_BYTES];
     struct eegd_shown shown;
     struct eegd_detect *_Atomic detect; /* control stores, this thread loads */
+    struct eegd_detect *detecting;      /* what it loaded last */
     _Atomic int stop;
     pthread_t thread;
 };
@@ -105,6 +106,11 @@ static void detect(struct eegd_capture *capture, const struct eegd_sample *sampl
     struct eegd_detect *table = atomic_load_explicit(&capture->detect, memory_order_acquire);
     if (!table)
         return;
+    if (table != capture->detecting) {
+        if (capture->detecting)
+            eegd_detect_follow(table, capture->detecting);
+        capture->detecting = table;
+    }
     struct eegd_detect_sample seen = {.bytes = sample->bytes,
                                       .index = sample->index,
                                       .time_ns = (int64_t)sample->time_ns - capture->config.edge_latency_ns};

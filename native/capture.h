@@ -127,8 +127,9 @@ struct eegd_capture *eegd_capture_start(const struct eegd_capture_config *config
 void eegd_capture_stop(struct eegd_capture *capture);
 /* Waits for the end of the thread(s): the last, short frame is published. Control thread, once. */
 void eegd_capture_join(struct eegd_capture *capture);
-/* From the next sample on this table of detectors works in place of the one before, which the thread may use
- * until the new one has begun. Control thread; NULL: none, only if there was none before. */
+/* From the next sample on this table of detectors works in place of the one before, and goes on where that
+ * was (eegd_detect_follow). The thread may use the one before until the new one has begun. Control thread;
+ * NULL: none, only if there was none before. */
 void eegd_capture_detect(struct eegd_capture *capture, struct eegd_detect *table);
 void eegd_capture_free(struct eegd_capture *capture);
 void eegd_capture_stats(const struct eegd_capture *capture, struct eegd_capture_stats *stats);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include "descriptor.h"
 #include "ring.h"
 
 #define STATUS_PINS 4 /* of a chip, bits 3 … 0 of its status word */
@@ -28,7 +29,8 @@ struct detector {
 struct eegd_detect {
     struct eegd_conversion_map map;
     struct eegd_events *markers, *detections, *reports;
-    uint64_t last; /* index of the sample before */
+    uint64_t last;                   /* index of the sample before */
+    uint32_t status[EEGD_MAX_CHIPS]; /*   and its status words */
     int started;
     _Atomic int begun;
     uint32_t n_detectors;
@@ -146,7 +148,7 @@ static void take_pins(struct eegd_detect *detect, struct detector *detector,
 {
     const struct eegd_detector_config *config = &detector->config;
     struct pins *pins = &detector->pins;
-    uint32_t word = word_of(config, eegd_conversion_status(&detect->map, sample->bytes, config->chip));
+    uint32_t word = word_of(config, detect->status[config->chip]);
     if (!pins->known) {
         pins->known = 1;
         pins->word = word;
@@ -188,14 +190,70 @@ static void take_one(struct eegd_detect *detect, struct detector *detector,
 void eegd_detect_take(struct eegd_detect *detect, const struct eegd_detect_sample *sample)
 {
     uint64_t since_last = detect->started ? sample->index - detect->last : 1;
+    detect->started = 1;
     detect->last = sample->index;
-    if (!detect->started) {
-        detect->started = 1;
-        /* Pairs with eegd_detect_has_begun: the table before is not looked at any more. */
+    for (uint32_t chip = 0; chip < detect->map.n_chips; chip++)
+        detect->status[chip] = eegd_conversion_status(&detect->map, sample->bytes, chip);
+    /* Pairs with eegd_detect_has_begun: the table before is not looked at any more. */
+    if (!atomic_load_explicit(&detect->begun, memory_order_relaxed))
         atomic_store_explicit(&detect->begun, 1, memory_order_release);
-    }
     for (uint32_t i = 0; i < detect->n_detectors; i++)
         take_one(detect, &detect->detectors[i], sample, since_last);
+}
+
+/* ---- one table after another ---- */
+
+static const struct detector *with_key(const struct eegd_detect *detect, uint32_t key)
+{
+    for (uint32_t i = 0; i < detect->n_detectors; i++)
+        if (detect->detectors[i].config.key == key)
+            return &detect->detectors[i];
+    return NULL;
+}
+
+static int are_same_pins(const struct eegd_detector_config *a, const struct eegd_detector_config *b)
+{
+    int same = a->chip == b->chip && a->n_pins == b->n_pins;
+    for (uint32_t i = 0; same && i < a->n_pins; i++)
+        same = a->pin[i] == b->pin[i];
+    return same;
+}
+
+/* Which edges count, what is told of them, and the interval have no past. */
+static int is_same_signal(const struct eegd_detector_config *a, const struct eegd_detector_config *b)
+{
+    const struct eegd_change_config *x = &a->change, *y = &b->change;
+    return a->channel == b->channel && x->threshold == y->threshold && x->hysteresis == y->hysteresis &&
+           x->dc_share == y->dc_share && x->settle == y->settle;
+}
+
+static void follow_pins(struct detector *detector, const struct detector *before, const uint32_t *status)
+{
+    const struct eegd_detector_config *config = &detector->config;
+    if (before && are_same_pins(config, &before->config))
+        detector->pins = before->pins;
+    else
+        detector->pins = (struct pins){.known = 1, .word = word_of(config, status[config->chip])};
+}
+
+void eegd_detect_follow(struct eegd_detect *detect, const struct eegd_detect *before)
+{
+    detect->started = before->started;
+    detect->last = before->last;
+    for (uint32_t chip = 0; chip < EEGD_MAX_CHIPS; chip++)
+        detect->status[chip] = before->status[chip];
+    for (uint32_t i = 0; i < detect->n_detectors; i++) {
+        struct detector *detector = &detect->detectors[i];
+        const struct detector *same = with_key(before, detector->config.key);
+        if (same && same->config.kind != detector->config.kind)
+            same = NULL;
+        if (detector->config.kind == EEGD_DETECTOR_PINS) {
+            follow_pins(detector, same, before->status);
+        } else if (same && is_same_signal(&detector->config, &same->config)) {
+            detector->change = same->change;
+            detector->change.config = detector->config.change;
+        }
+    }
 }
 
 /* ---- control ---- */
@@ -219,8 +277,8 @@ static int is_usable(const struct eegd_conversion_map *map, const struct eegd_de
 
 struct eegd_detect *eegd_detect_new(const struct eegd_detect_config *config)
 {
-    int usable =
-        config->markers && config->detections && config->reports && config->n_detectors <= EEGD_MAX_DETECTORS;
+    int usable = config->markers && config->detections && config->reports &&
+                 config->n_detectors <= EEGD_MAX_DETECTORS && config->map.n_chips <= EEGD_MAX_CHIPS;
     for (uint32_t i = 0; usable && i < config->n_detectors; i++)
         usable = is_usable(&config->map, &config->detectors[i]);
     if (!usable) {

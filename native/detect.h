@@ -19,8 +19,8 @@
  * Threads: a table is made, filled and freed by control. From its first sample
  * on its state is the capture thread's; control reads the counts, and whether
  * it has begun. A table is never changed: another one takes its place
- * (eegd_capture_detect). Nothing on the way of a sample allocates, locks or
- * blocks.
+ * (eegd_capture_detect), and goes on where that one was (eegd_detect_follow).
+ * Nothing on the way of a sample allocates, locks or blocks.
  *
  * Python reads this text through cffi: plain declarations only.
  */
@@ -40,6 +40,7 @@ struct eegd_events;
 struct eegd_detector_config {
     uint32_t kind;  /* EEGD_DETECTOR_… */
     uint32_t id;    /* source of its events */
+    uint32_t key;   /* the same detector in another table has the same one */
     uint32_t debug; /* tell every crossing that was considered, and what became of it */
 
     uint32_t channel;                 /* change, stream: plane */
@@ -82,6 +83,11 @@ struct eegd_detect *eegd_detect_new(const struct eegd_detect_config *config);
 
 /* The capture thread must be done with it. NULL is allowed. */
 void eegd_detect_free(struct eegd_detect *detect);
+
+/* Before the first sample of a table that takes the place of `before`, of the same conversion map. A detector
+ * that looks for the same as one with its key did goes on with its mean, side or word; any other begins anew,
+ * pins with the levels of the last sample. Capture thread. */
+void eegd_detect_follow(struct eegd_detect *detect, const struct eegd_detect *before);
 
 /* Capture thread. */
 void eegd_detect_take(struct eegd_detect *detect, const struct eegd_detect_sample *sample);

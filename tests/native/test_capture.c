@@ -2,6 +2,7 @@
 /* The capture thread on a board that follows a script: what becomes of each edge and each read. */
 #include <errno.h>
 #include <math.h>
+#include <semaphore.h>
 #include "board.h"
 #include "capture.h"
 #include "counter_inline.h"
@@ -24,6 +25,7 @@ struct step {
     uint8_t status;   /* first byte of the second chip */
     uint8_t gpio;     /* last nibble of the second chip's status */
     uint8_t off;      /* electrodes off, of the first chip */
+    int waits;        /* the edge does not come before control has done what it wants to do */
 };
 
 static struct script {
@@ -34,6 +36,7 @@ static struct script {
     int64_t now_ns;
     double period_ns;
     uint64_t n_edges, seq;
+    sem_t waiting, go; /* at a step that waits */
 } script;
 
 static struct eegd_counter counters[EEGD_N_COUNTS];
@@ -50,6 +53,10 @@ static int script_wait(struct eegd_board *board, int64_t timeout_ns, struct eegd
         return script.end;
     }
     const struct step *step = &script.steps[script.next++];
+    if (step->waits) {
+        sem_post(&script.waiting);
+        sem_wait(&script.go);
+    }
     *edge = (struct eegd_edge){.drdy_ns = step->drdy_ns, .seq = step->seq};
     script.now_ns = step->drdy_ns;
     return 1;
@@ -121,6 +128,8 @@ static void prepare(double rate_sps)
     memset(&script, 0, sizeof(script));
     memset(counters, 0, sizeof(counters));
     script.board.ops = &script_ops;
+    sem_init(&script.waiting, 0, 0);
+    sem_init(&script.go, 0, 0);
     script.end = -ENODATA;
     script.period_ns = 1e9 / rate_sps;
     outlet = fixture_outlet(300, 40, 0);
@@ -535,19 +544,30 @@ static void test_without_a_free_slab_samples_are_overruns(void)
 
 static struct eegd_detect_config detectors;
 
-/* A table that tells the value of every sample that it sees, and the rings that it needs. */
+/* A table that tells the value of every sample that it sees, and each change of a pin of the second chip. */
 static struct eegd_events *add_detectors(void)
 {
     detectors = (struct eegd_detect_config){.map = config.map,
                                             .markers = eegd_events_new(2),
                                             .detections = eegd_events_new(2),
                                             .reports = eegd_events_new(512),
-                                            .n_detectors = 1,
-                                            .detectors = {{.kind = EEGD_DETECTOR_STREAM, .interval = 1}}};
+                                            .n_detectors = 2,
+                                            .detectors = {{.kind = EEGD_DETECTOR_STREAM, .interval = 1},
+                                                          {.kind = EEGD_DETECTOR_PINS,
+                                                           .id = 1,
+                                                           .key = 1,
+                                                           .chip = 1,
+                                                           .n_pins = 1,
+                                                           .edges = EEGD_EDGE_RISING | EEGD_EDGE_FALLING}}};
     config.detect = eegd_detect_new(&detectors);
-    eegd_events_free(detectors.markers); /* nothing looks at pins or crossings here */
-    eegd_events_free(detectors.detections);
     return detectors.reports;
+}
+
+static void free_rings(void)
+{
+    eegd_events_free(detectors.markers);
+    eegd_events_free(detectors.detections);
+    eegd_events_free(detectors.reports);
 }
 
 static void test_detectors_see_exactly_the_samples_that_are_in_frames(void)
@@ -581,7 +601,47 @@ static void test_detectors_see_exactly_the_samples_that_are_in_frames(void)
     }
     CHECK_EQ(eegd_events_take(reports, &event, 1), 0);
     eegd_detect_free(config.detect);
-    eegd_events_free(reports);
+    free_rings();
+    finish();
+}
+
+/* The pin changes at every sample, also at those of the swaps, and all that detectors tell is as of one
+ * table. */
+static void test_a_change_at_the_sample_of_a_swap_is_told(void)
+{
+    struct eegd_detect *tables[10] = {NULL};
+    struct eegd_detect_counts counts;
+    uint64_t n_pins = 0;
+    int error = 0;
+    prepare(1000);
+    add_detectors();
+    tables[0] = config.detect;
+    for (int i = 0; i < 1000; i++) {
+        struct step *made = step();
+        made->gpio = i & 1;
+        made->waits = i && i % 100 == 0;
+    }
+    struct eegd_capture *capture = eegd_capture_start(&config, &error);
+    for (int i = 1; i < 10; i++) {
+        sem_wait(&script.waiting);
+        struct eegd_detect *skipped = eegd_detect_new(&detectors);
+        tables[i] = eegd_detect_new(&detectors);
+        eegd_capture_detect(capture, skipped);
+        eegd_capture_detect(capture, tables[i]); /* before the thread has seen the other one */
+        eegd_detect_free(skipped);
+        sem_post(&script.go);
+    }
+    eegd_capture_join(capture);
+    for (int i = 0; i < 10; i++) {
+        CHECK(eegd_detect_has_begun(tables[i]));
+        eegd_detect_counts(tables[i], 1, &counts);
+        CHECK_EQ(counts.posted + counts.dropped, i ? 100 : 99);
+        n_pins += counts.posted + counts.dropped;
+        eegd_detect_free(tables[i]);
+    }
+    CHECK_EQ(n_pins, 999);
+    eegd_capture_free(capture);
+    free_rings();
     finish();
 }
 
@@ -590,13 +650,13 @@ static void test_tables_replace_each_other_while_it_runs(void)
 {
     struct eegd_detect *tables[20] = {NULL};
     struct eegd_detect_counts counts;
-    struct eegd_events *reports;
     int error = 0, n_begun = 0;
-    uint64_t n_told = 0;
+    uint64_t n_told = 0, n_pins = 0;
     prepare(1000);
-    reports = add_detectors();
+    add_detectors();
     tables[0] = config.detect;
-    steps(3900);
+    for (int i = 0; i < 3900; i++)
+        step()->gpio = i & 1;
     struct eegd_capture *capture = eegd_capture_start(&config, &error);
     for (int i = 1; i < 20; i++) {
         tables[i] = eegd_detect_new(&detectors);
@@ -608,13 +668,16 @@ static void test_tables_replace_each_other_while_it_runs(void)
     for (int i = 0; i < 20; i++) {
         eegd_detect_counts(tables[i], 0, &counts);
         n_told += counts.posted + counts.dropped;
+        eegd_detect_counts(tables[i], 1, &counts);
+        n_pins += counts.posted + counts.dropped;
         n_begun += eegd_detect_has_begun(tables[i]);
         eegd_detect_free(tables[i]);
     }
     CHECK_EQ(n_told, 3900);
+    CHECK_EQ(n_pins, 3899);
     CHECK(n_begun >= 1);
     eegd_capture_free(capture);
-    eegd_events_free(reports);
+    free_rings();
     finish();
 }
 
@@ -632,7 +695,7 @@ static void test_detectors_see_nothing_of_an_overrun(void)
     CHECK_EQ(eegd_events_take(reports, &event, 1), 0);
     CHECK(!eegd_detect_has_begun(config.detect));
     eegd_detect_free(config.detect);
-    eegd_events_free(reports);
+    free_rings();
     finish();
 }
 
@@ -739,6 +802,7 @@ int main(void)
     RUN(test_a_new_fit_of_the_clock_ends_the_frame_and_is_told);
     RUN(test_without_a_free_slab_samples_are_overruns);
     RUN(test_detectors_see_exactly_the_samples_that_are_in_frames);
+    RUN(test_a_change_at_the_sample_of_a_swap_is_told);
     RUN(test_tables_replace_each_other_while_it_runs);
     RUN(test_detectors_see_nothing_of_an_overrun);
     RUN(test_it_ends_by_itself_and_says_why);

@@ -30,6 +30,7 @@ static struct eegd_detector_config *add(uint32_t kind)
     struct eegd_detector_config *added = &config.detectors[config.n_detectors];
     *added = (struct eegd_detector_config){.kind = kind,
                                            .id = 100 + config.n_detectors,
+                                           .key = config.n_detectors,
                                            .channel = 1,
                                            .change = {.threshold = 50, .hysteresis = 10, .edges = 3},
                                            .interval = 5,
@@ -51,6 +52,15 @@ static void take_bytes(int32_t code, uint32_t pins)
         detect = eegd_detect_new(&config);
     eegd_detect_take(detect, &sample);
     sample_index++;
+}
+
+/* As the capture thread does it where control has put another table in force. */
+static void swap(void)
+{
+    struct eegd_detect *next = eegd_detect_new(&config);
+    eegd_detect_follow(next, detect);
+    eegd_detect_free(detect);
+    detect = next;
 }
 
 static int next_of(struct eegd_events *ring)
@@ -267,6 +277,157 @@ static void test_a_random_walk_has_no_duplicates(void)
     finish();
 }
 
+/* The signal of one detector, and the levels of the pins, over 2000 samples with gaps and a half-changed
+ * word. */
+static void take_all(int with_swaps)
+{
+    uint32_t state = 99;
+    for (int i = 0; i < 2000; i++) {
+        state = state * 1664525u + 1013904223u;
+        sample_index += i % 401 == 400 ? 3 : 0;
+        take_bytes(60000 + (int32_t)(state >> 16) % 300 + i % 150, state >> 28 & (i % 2 ? 0xF : 0x3));
+        if (with_swaps && i % 7 == 3) {
+            config.detectors[0].change.threshold = i % 11;
+            config.detectors[4].interval = 1 + i % 5;
+            swap();
+        }
+    }
+}
+
+static uint32_t take_of(uint32_t source, struct eegd_event *events, uint32_t max)
+{
+    struct eegd_events *rings[3] = {config.markers, config.detections, config.reports};
+    uint32_t n = 0;
+    for (int ring = 0; ring < 3; ring++)
+        while (next_of(rings[ring]))
+            if (event.source == source && n < max) {
+                event.number = 0; /* which counts those of the others, too */
+                events[n++] = event;
+            }
+    return n;
+}
+
+/* Detectors 0 and 4 change time and again; 1, 2 and 3 must not notice. */
+static void prepare_five(void)
+{
+    prepare();
+    eegd_events_free(config.markers);
+    eegd_events_free(config.detections);
+    eegd_events_free(config.reports);
+    config.markers = eegd_events_new(4096);
+    config.detections = eegd_events_new(4096);
+    config.reports = eegd_events_new(4096);
+    add(EEGD_DETECTOR_CHANGE);
+    struct eegd_detector_config *kept = add(EEGD_DETECTOR_CHANGE);
+    kept->change = (struct eegd_change_config){
+        .threshold = 60, .hysteresis = 40, .dc_share = 0.01, .settle = 100, .edges = 3};
+    kept = add(EEGD_DETECTOR_PINS);
+    kept->n_pins = 2;
+    kept->pin[1] = 2;
+    kept->hold = 1;
+    kept = add(EEGD_DETECTOR_STREAM);
+    kept->change = (struct eegd_change_config){.dc_share = 0.02, .settle = 50};
+    kept->interval = 9;
+    add(EEGD_DETECTOR_STREAM);
+}
+
+static void test_what_did_not_change_goes_on_as_if_no_table_had_been_replaced(void)
+{
+    static struct eegd_event whole[4096], swapped[4096];
+    for (uint32_t kept = 1; kept <= 3; kept++) {
+        prepare_five();
+        take_all(0);
+        uint32_t n = take_of(100 + kept, whole, 4096);
+        finish();
+        prepare_five();
+        take_all(1);
+        CHECK_EQ(take_of(100 + kept, swapped, 4096), n);
+        CHECK(n > 50);
+        CHECK(!memcmp(whole, swapped, n * sizeof(whole[0])));
+        finish();
+    }
+}
+
+static void test_a_detector_that_changed_settles_anew(void)
+{
+    prepare();
+    add(EEGD_DETECTOR_CHANGE);
+    take_bytes(0, 0);
+    config.detectors[0].change.threshold = 40;
+    swap();
+    take_bytes(80, 0); /* on which side of 40 it had been, nobody looked */
+    CHECK_EQ(next_of(config.detections), 0);
+    config.detectors[0].change.edges = EEGD_EDGE_FALLING; /* which has no past */
+    swap();
+    take_bytes(0, 0);
+    CHECK_EQ(next_of(config.detections), 1);
+    CHECK_EQ(event.sample_index, 2);
+    finish();
+}
+
+static void test_another_detector_in_the_same_place_does_not_go_on(void)
+{
+    prepare();
+    add(EEGD_DETECTOR_CHANGE);
+    take_bytes(0, 0);
+    config.detectors[0].key = 7;
+    swap();
+    take_bytes(80, 0);
+    config.detectors[0] = (struct eegd_detector_config){.kind = EEGD_DETECTOR_STREAM,
+                                                        .key = 7,
+                                                        .channel = 1,
+                                                        .interval = 1,
+                                                        .change = config.detectors[0].change};
+    swap();
+    take_bytes(81, 0);
+    CHECK_EQ(next_of(config.detections), 0);
+    CHECK_EQ(next_of(config.reports), 1);
+    CHECK(event.value == 81);
+    finish();
+}
+
+static void test_a_pin_that_changes_at_the_sample_of_the_swap_is_told(void)
+{
+    prepare();
+    add(EEGD_DETECTOR_PINS);
+    take_bytes(0, 0);
+    config.detectors[0].edges = EEGD_EDGE_RISING; /* changed itself */
+    add(EEGD_DETECTOR_PINS)->pin[0] = 3;          /* and another one is new */
+    swap();
+    sample_index += 2;
+    take_bytes(0, 0x9);
+    for (uint32_t source = 100; source <= 101; source++) {
+        CHECK_EQ(next_of(config.markers), 1);
+        CHECK_EQ(event.source, source);
+        CHECK_EQ(event.sample_index, 3);
+        CHECK_EQ(event.a, 1);
+        CHECK_EQ(event.b, 0);
+        CHECK_EQ(event.c, 3); /* two were lost before it */
+    }
+    CHECK_EQ(next_of(config.markers), 0);
+    finish();
+}
+
+static void test_a_word_that_waits_for_its_time_is_not_lost_by_another_time(void)
+{
+    prepare();
+    add(EEGD_DETECTOR_PINS)->hold = 100;
+    take_bytes(0, 0);
+    for (int i = 0; i < 10; i++)
+        take_bytes(0, 1);
+    CHECK_EQ(next_of(config.markers), 0);
+    config.detectors[0].hold = 5;
+    swap();
+    take_bytes(0, 1);
+    CHECK_EQ(next_of(config.markers), 1);
+    CHECK_EQ(event.sample_index, 1); /* its first sample, long before */
+    config.detectors[0].pin[0] = 2;
+    swap();
+    take_bytes(0, 1); /* other pins, another word */
+    CHECK_EQ(next_of(config.markers), 0);
+    finish();
+}
+
 static void test_what_no_detector_can_be_is_refused(void)
 {
     prepare();
@@ -297,6 +458,11 @@ int main(void)
     RUN(test_debug_tells_what_became_of_each_crossing);
     RUN(test_a_full_ring_drops_and_counts_and_leaves_the_others_alone);
     RUN(test_a_random_walk_has_no_duplicates);
+    RUN(test_what_did_not_change_goes_on_as_if_no_table_had_been_replaced);
+    RUN(test_a_detector_that_changed_settles_anew);
+    RUN(test_another_detector_in_the_same_place_does_not_go_on);
+    RUN(test_a_pin_that_changes_at_the_sample_of_the_swap_is_told);
+    RUN(test_a_word_that_waits_for_its_time_is_not_lost_by_another_time);
     RUN(test_what_no_detector_can_be_is_refused);
     return check_report();
 }

@@ -155,6 +155,26 @@ def test_tables_are_freed_when_another_has_begun_and_their_counts_stay() -> None
         assert (each["posted"], each["dropped"]) == (n_values, 0)
 
 
+def test_a_detector_that_stays_as_it_is_goes_on_where_another_changes() -> None:
+    settling = DETECTORS.replace("hysteresis_uv = 20", "hysteresis_uv = 20\ndc_removal_hz = 0.5")
+    n_settling = 1274  # RATE / (2 pi 0.5)
+
+    def found_after_another(text: str) -> list[int]:
+        with bench(settling) as made:
+            made.run_until(2 * n_settling)
+            made.capture.detect(made.detectors.table(parse_config(text, "test")))
+            n = made.capture.stats().sample_index
+            made.run_until(n + n_settling // 2)
+            made.end()
+            made.detectors.drain(everything=True)
+            at = [event["sample_index"] for event in made.posted if event["kind"] == "detection"]
+            assert any(index < n for index in at), "it had settled before"
+            return [index for index in at if n + 2 < index < n + n_settling // 2]
+
+    assert len(found_after_another(settling.replace("interval_samples = 1", "interval_samples = 3"))) > 100
+    assert len(found_after_another(settling.replace("dc_removal_hz = 0.5", "dc_removal_hz = 0.4"))) == 0
+
+
 def test_without_detectors_there_is_no_table() -> None:
     with bench(f"[board]\nrate_sps = {RATE}\n[stream]\nframe_samples = 40") as made:
         made.run_until(100)
