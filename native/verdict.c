@@ -154,10 +154,13 @@ static int is_frozen(struct eegd_verdict *verdict, const uint8_t *bytes)
 static int cause_by_history(struct eegd_verdict *verdict, const uint8_t *bytes)
 {
     int cause = -1;
-    if (is_cut(verdict, bytes))
+    if (is_cut(verdict, bytes)) {
         cause = EEGD_COUNT_CUT;
-    else if (is_frozen(verdict, bytes))
+        if (verdict->config->frozen_run) /* live inputs: what is compared with stays whole */
+            return cause;
+    } else if (is_frozen(verdict, bytes)) {
         cause = EEGD_COUNT_FROZEN;
+    }
     memcpy(verdict->before, bytes, verdict->config->map.n_bytes);
     return cause;
 }

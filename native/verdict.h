@@ -6,7 +6,9 @@
  * next: "before" is the last one in which they were right. Cut off: the last
  * four channels of a chip are exactly 0, where all of them were far from it in
  * the conversion before and one ahead of them still is, as when a chip resets in
- * the midst of the read. Frozen: a chip repeats a conversion more often than its
+ * the midst of the read. One that is cut off is never "before", so of several in
+ * a row each is found; but in a replay (frozen_run 0), where channels may well be
+ * 0 from some sample on, only the first. Frozen: a chip repeats a conversion more often than its
  * inputs' noise ever would. How often that is follows from how often each
  * channel has repeated a code lately: with eight live electrodes the first
  * repeat is one too many, with constant inputs it takes frozen_run equal ones.

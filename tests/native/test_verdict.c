@@ -193,6 +193,26 @@ static void test_a_chip_that_falls_silent_in_the_midst_of_a_read_is_cut_off(void
     CHECK_EQ(eegd_verdict_take(&verdict, bytes), -1);
 }
 
+static void test_of_several_that_are_cut_off_in_a_row_each_is_found(void)
+{
+    for (uint32_t frozen_run = 0; frozen_run <= 4; frozen_run += 4) {
+        prepare();
+        config.frozen_run = frozen_run; /* 0: a replay, in which channels may be off from here on */
+        for (int i = 0; i < 10; i++) {
+            set_all(7000 + 100 * i);
+            memset(bytes + 15, 0, 12);
+            CHECK_EQ(eegd_verdict_take(&verdict, bytes), !i || frozen_run ? EEGD_COUNT_CUT : -1);
+            memset(bytes, 0, sizeof(bytes)); /* and what is bad by itself in between changes nothing */
+            CHECK_EQ(eegd_verdict_take(&verdict, bytes), EEGD_COUNT_ALL_00);
+            bytes[0] = bytes[CHIP_BYTES] = 0xC0;
+        }
+        set_all(9000);
+        CHECK_EQ(eegd_verdict_take(&verdict, bytes), -1);
+        memset(bytes + 15, 0, 12);
+        CHECK_EQ(eegd_verdict_take(&verdict, bytes), EEGD_COUNT_CUT);
+    }
+}
+
 static void test_channels_that_are_off_are_not_missed(void)
 {
     prepare();
@@ -212,6 +232,7 @@ int main(void)
     RUN(test_the_less_noise_the_more_repeats_it_takes);
     RUN(test_channels_that_have_just_railed_prove_nothing);
     RUN(test_a_chip_that_falls_silent_in_the_midst_of_a_read_is_cut_off);
+    RUN(test_of_several_that_are_cut_off_in_a_row_each_is_found);
     RUN(test_channels_that_are_off_are_not_missed);
     return check_report();
 }
