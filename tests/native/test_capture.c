@@ -13,7 +13,7 @@
 #define BASE_NS 8640000000000000ll /* 100 days */
 #define N_CHIPS 2
 #define FRAME_BYTES 27
-#define MAX_STEPS 4000
+#define MAX_STEPS 16000
 
 /* One edge as the host sees it, and what a read then gives. */
 struct step {
@@ -25,6 +25,7 @@ struct step {
     uint8_t status;   /* first byte of the second chip */
     uint8_t gpio;     /* last nibble of the second chip's status */
     uint8_t off;      /* electrodes off, of the first chip */
+    uint32_t code;    /* of the second chip's first channel; 0: by its number */
     int waits;        /* the edge does not come before control has done what it wants to do */
 };
 
@@ -85,6 +86,8 @@ static int script_transfer(struct eegd_board *board, const struct eegd_transfer 
         write_code(transfer->rx, 0xC00000 | (uint32_t)step->off << 12);
     else
         transfer->rx[2] = step->gpio;
+    if (transfer->cs == 1 && step->code)
+        write_code(transfer->rx + 3, step->code);
     script.now_ns = step->drdy_ns + step->read_ns * ((int64_t)transfer->cs + 1) / N_CHIPS;
     *end_ns = script.now_ns;
     return 0;
@@ -266,7 +269,8 @@ static void test_every_conversion_is_in_a_frame_and_the_last_one_is_short(void)
 static void test_a_late_stamp_loses_nothing_at_16000_sps(void)
 {
     prepare(16000);
-    for (int i = 0; i < MAX_STEPS; i++) {
+    const int n_steps = 4000; /* of which the last ones are 50 us late, of 62.5 */
+    for (int i = 0; i < n_steps; i++) {
         struct step *late = step();
         if (i % 40 == 20)
             late->drdy_ns += 20000 + 750 * (i / 100);
@@ -276,7 +280,7 @@ static void test_a_late_stamp_loses_nothing_at_16000_sps(void)
     CHECK_EQ(read_all(0), 0);
     CHECK_EQ(losses(), 0);
     CHECK_EQ(counted(EEGD_COUNT_EXTRA_EDGES), 0);
-    CHECK_EQ(stats.sample_index, MAX_STEPS);
+    CHECK_EQ(stats.sample_index, n_steps);
     finish();
 }
 
@@ -605,6 +609,132 @@ static void test_detectors_see_exactly_the_samples_that_are_in_frames(void)
     finish();
 }
 
+/* ---- rings that are full for a second at the highest rate, in the script's time ---- */
+
+#define SECOND 16000
+#define PAUSE                                                                                                \
+    2000 /* samples from one visit of control to the next: it reads the frames, and takes some events */
+
+struct kept_frame {
+    struct eegd_descriptor descriptor;
+    float samples[FIXTURE_CHANNELS][FIXTURE_SAMPLES];
+};
+
+static struct kept_frame kept[2][SECOND / FIXTURE_SAMPLES + 1];
+
+static int keep_frames(struct kept_frame *frames, int n)
+{
+    struct eegd_frame frame;
+    while (eegd_inlet_take(reader.inlet, 0, &frame) == 1) {
+        struct kept_frame *one = &frames[n++];
+        one->descriptor = frame.descriptor;
+        one->descriptor.publish_ns = one->descriptor.wall_offset_ns = 0; /* by this computer's clock */
+        for (uint32_t channel = 0; channel < FIXTURE_CHANNELS; channel++)
+            memcpy(one->samples[channel], (const uint8_t *)frame.slab + (size_t)channel * frame.plane_stride,
+                   frame.descriptor.n_samples * sizeof(float));
+        eegd_inlet_release(frame.slab);
+    }
+    return n;
+}
+
+/* A second in which every sample is a crossing, a new word and a value. Control takes n_taken events of each
+ * ring at each visit. Returns the frames. */
+static int run_second(struct kept_frame *frames, struct eegd_events *const *rings, int n_taken)
+{
+    static struct eegd_event events[PAUSE];
+    int error = 0, n = 0;
+    for (int i = 0; i < SECOND; i++) {
+        struct step *made = step();
+        made->gpio = i & 1;
+        made->code = i & 1 ? 3000 : 1000;
+        made->waits = i && i % PAUSE == 0;
+    }
+    struct eegd_capture *capture = eegd_capture_start(&config, &error);
+    CHECK_EQ(error, 0);
+    for (int i = PAUSE; i < SECOND; i += PAUSE) {
+        sem_wait(&script.waiting);
+        n = keep_frames(frames, n);
+        for (int ring = 0; ring < 3 && n_taken; ring++)
+            CHECK_EQ(eegd_events_take(rings[ring], events, n_taken), n_taken);
+        sem_post(&script.go);
+    }
+    eegd_capture_join(capture);
+    eegd_capture_free(capture);
+    CHECK_EQ(counted(EEGD_COUNT_SAMPLES), SECOND);
+    CHECK_EQ(losses(), 0);
+    return keep_frames(frames, n);
+}
+
+/* One event at every sample from `first` on, told one by one to a ring that is no ring. */
+static struct eegd_ring_stats count_by_hand(uint64_t capacity, int first, int n_taken)
+{
+    struct eegd_ring_stats wanted = {.capacity = capacity};
+    for (int i = 0; i < SECOND; i++) {
+        if (i && i % PAUSE == 0) {
+            wanted.taken += (uint64_t)n_taken;
+            wanted.depth -= (uint64_t)n_taken;
+        }
+        if (i < first)
+            continue;
+        int fits = wanted.depth < capacity;
+        wanted.posted += (uint64_t)fits;
+        wanted.depth += (uint64_t)fits;
+        wanted.dropped += (uint64_t)!fits;
+        wanted.peak = wanted.depth > wanted.peak ? wanted.depth : wanted.peak;
+    }
+    return wanted;
+}
+
+static void check_rings(struct eegd_events *const *rings, int n_taken)
+{
+    static const int firsts[3] = {1, 1, 0}; /* the first word and side are no event, the first value is */
+    static const uint32_t places[3] = {1, 2, 0};
+    for (int ring = 0; ring < 3; ring++) {
+        struct eegd_ring_stats stats_of, wanted;
+        struct eegd_detect_counts counts;
+        eegd_events_stats(rings[ring], &stats_of);
+        wanted = count_by_hand(stats_of.capacity, firsts[ring], n_taken);
+        CHECK(!memcmp(&stats_of, &wanted, sizeof(wanted)));
+        eegd_detect_counts(config.detect, places[ring], &counts);
+        CHECK_EQ(counts.posted, wanted.posted);
+        CHECK_EQ(counts.dropped, wanted.dropped);
+        CHECK(counts.dropped > SECOND / 2);
+    }
+}
+
+static void test_rings_that_are_full_for_a_second_at_16000_sps_disturb_no_frame(void)
+{
+    prepare(SECOND);
+    int n_frames = run_second(kept[0], NULL, 0);
+    finish();
+    CHECK_EQ(n_frames, SECOND / FIXTURE_SAMPLES);
+    for (int n_taken = 0; n_taken <= 100; n_taken += 100) {
+        prepare(SECOND);
+        add_detectors();
+        free_rings();
+        eegd_detect_free(config.detect);
+        struct eegd_events *rings[3] = {eegd_events_new(256), eegd_events_new(1024), eegd_events_new(1024)};
+        detectors.markers = rings[0];
+        detectors.detections = rings[1];
+        detectors.reports = rings[2];
+        detectors.n_detectors = 3;
+        detectors.detectors[2] =
+            (struct eegd_detector_config){.kind = EEGD_DETECTOR_CHANGE,
+                                          .id = 2,
+                                          .key = 2,
+                                          .channel = 2,
+                                          .change = {.threshold = 2000, .hysteresis = 100, .edges = 3}};
+        config.detect = eegd_detect_new(&detectors);
+        memset(kept[1], 0, sizeof(kept[1]));
+        CHECK_EQ(run_second(kept[1], rings, n_taken), n_frames);
+        CHECK(!memcmp(kept[0], kept[1], (size_t)n_frames * sizeof(kept[0][0])));
+        check_rings(rings, n_taken);
+        eegd_detect_free(config.detect);
+        free_rings();
+        finish();
+    }
+}
+
 /* The pin changes at every sample, also at those of the swaps, and all that detectors tell is as of one
  * table. */
 static void test_a_change_at_the_sample_of_a_swap_is_told(void)
@@ -802,6 +932,7 @@ int main(void)
     RUN(test_a_new_fit_of_the_clock_ends_the_frame_and_is_told);
     RUN(test_without_a_free_slab_samples_are_overruns);
     RUN(test_detectors_see_exactly_the_samples_that_are_in_frames);
+    RUN(test_rings_that_are_full_for_a_second_at_16000_sps_disturb_no_frame);
     RUN(test_a_change_at_the_sample_of_a_swap_is_told);
     RUN(test_tables_replace_each_other_while_it_runs);
     RUN(test_detectors_see_nothing_of_an_overrun);
