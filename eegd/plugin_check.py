@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import signal
@@ -14,6 +13,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from eegd.child import Child
 from eegd.errors import EegdError
 from eegd.memory import stand_back
 from eegd.params import param_values
@@ -23,7 +23,6 @@ __all__ = ["Checked", "check_plugins", "main"]
 
 LOAD_S = 20.0
 """How long loading one may take."""
-LONGEST_LINE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,38 +46,42 @@ async def check_plugins(commands: Mapping[str, Sequence[str]]) -> dict[str, Chec
 
 async def _check(names: list[str], commands: list[list[str]]) -> dict[str, Checked]:
     """Those that were answered, and the one that ended the process."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "eegd.plugin_check",
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        limit=LONGEST_LINE,
+    answers: asyncio.Queue[str | None] = asyncio.Queue()
+    child = Child(
+        [sys.executable, "-m", "eegd.plugin_check"],
+        answers.put_nowait,
+        lambda line: None,
+        given=json.dumps(commands).encode(),
     )
-    assert process.stdin is not None
-    assert process.stdout is not None
+    ending = asyncio.create_task(child.wait())
+    ending.add_done_callback(lambda _: answers.put_nowait(None))
     found: dict[str, Checked] = {}
     try:
-        process.stdin.write(json.dumps(commands).encode())
-        process.stdin.close()
         for name in names:
-            line = await asyncio.wait_for(process.stdout.readline(), LOAD_S)
-            if not line:
-                code = await process.wait()
+            line = await asyncio.wait_for(answers.get(), LOAD_S)
+            if line is None:
+                code = ending.result()
                 how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
                 found[name] = Checked(f"plugin {name!r}: loading it ends the process: {how}")
                 break
-            found[name] = Checked(**json.loads(line))
+            found[name], is_answer = _checked(name, line)
+            if not is_answer:  # nor can it be known what is the answer for the next one
+                break
     except TimeoutError:
         name = next(name for name in names if name not in found)
         found[name] = Checked(f"plugin {name!r}: loading it takes more than {LOAD_S:g} s")
     finally:
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+        ending.cancel()
+        await asyncio.wait([ending])
     return found
+
+
+def _checked(name: str, line: str) -> tuple[Checked, bool]:
+    """What the line says, and whether it is an answer."""
+    try:
+        return Checked(**json.loads(line)), True
+    except (ValueError, TypeError, RecursionError):
+        return Checked(f"plugin {name!r}: loading it writes {line!r:.60} where only answers are expected"), False
 
 
 def main() -> int:

@@ -1,24 +1,21 @@
-"""One plugin as the daemon's child: its process and its life, from the wish that it run to the end of that wish.
-
-Nothing here forks the daemon: asyncio's subprocesses without preexec_fn go through vfork, which copies no page.
-"""
+"""One plugin as the daemon's child: its process and its life, from the wish that it run to the end of that wish."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
-import os
 import re
 import signal
 import sys
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
+from eegd.child import Child
 from eegd.liveness import Liveness, Traceback
+from eegd.plugin_report import read_report
 from eegd.process import is_stopped, is_traced, memory_of
 from eegd.runner import ENDED, EXIT_FAILED, EXIT_REFUSED
 
@@ -36,11 +33,12 @@ LOOK_S = 0.25
 ABORT_S = 1.0
 """After SIGABRT, by which the process says where it hangs, until SIGKILL."""
 WAITING = "waiting for input"
+STATES = ("starting", "running", WAITING)
+"""That a plugin may say of itself."""
 LEVELS = {"DEBUG": logging.DEBUG, "INFO": logging.INFO, "WARNING": logging.WARNING, "ERROR": logging.ERROR}
 LEVEL = re.compile(r"(?:(DEBUG|INFO|WARNING|ERROR)([:|]) )?(.*)", re.DOTALL)
 """A line of the plugin's process: of its log, with a bar where it goes on; else whatever it prints."""
 SKIPPED = re.compile(r"frame (\d+) of \S+ skipped")
-LONGEST_LINE = 64 * 1024
 
 
 class Events(Protocol):
@@ -85,7 +83,7 @@ class Supervised:
         self._on_input = on_input
         self.refused = False
         """Held by others than itself: it does not fit into the graph."""
-        self._process: asyncio.subprocess.Process | None = None
+        self._child: Child | None = None
         self._deaths: deque[float] = deque(maxlen=BUDGET + 1)
         self._facts: dict[str, object] = {}
         """As the plugin told last: input, frames_in, frames_out, errors, missed, overruns."""
@@ -101,7 +99,7 @@ class Supervised:
 
     @property
     def pid(self) -> int | None:
-        return self._process.pid if self._process is not None and self._process.returncode is None else None
+        return self._child.pid if self._child is not None and not self._child.has_ended else None
 
     @property
     def is_begun(self) -> bool:
@@ -144,18 +142,17 @@ class Supervised:
         alive = self.pid is not None
         self.state = "stopping" if alive else "stopped"
         if alive:
-            assert self._process is not None
-            assert self._process.stdin is not None
+            assert self._child is not None
+            assert self._task is not None
             if replaced:
-                self._process.stdin.close()
+                self._child.close_input()
             else:
-                self._signal(signal.SIGTERM)
-            if self._task is not None:
-                await asyncio.wait([self._task], timeout=KILL_AFTER_S)
+                self._child.send(signal.SIGTERM)
+            await asyncio.wait([self._task], timeout=KILL_AFTER_S)
             if self.pid is not None:
                 log.warning("plugin %s does not end; it is killed", self.name)
-                self._signal(signal.SIGKILL)
-                await self._process.wait()
+                self._child.send(signal.SIGKILL)
+                await asyncio.wait([self._task], timeout=KILL_AFTER_S)
         if self._task is not None and not self._task.done():
             self._task.cancel()
             await asyncio.wait([self._task])
@@ -209,28 +206,22 @@ class Supervised:
         self.state = "starting"
         self._liveness, self._traceback = Liveness(2 * LOOK_S), Traceback()
         self._hung, self._said_end, self._said_error = "", False, False
-        process = self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "eegd.runner",
-            *self.arguments,
-            *(("--set", json.dumps(self.given)) if self.given else ()),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            limit=LONGEST_LINE,
+        child = self._child = Child(
+            [
+                *(sys.executable, "-m", "eegd.runner", *self.arguments),
+                *(("--set", json.dumps(self.given)) if self.given else ()),
+            ],
+            self._hear,
+            self._log,
         )
         self._tell("plugin started", None)
-        assert process.stdout is not None
-        assert process.stderr is not None
-        hearing = asyncio.gather(self._hear(process.stdout), self._log(process.stderr))
         watching = asyncio.create_task(self._watch())
         try:
-            code = await process.wait()
+            code = await child.wait()
         finally:
             watching.cancel()
-        with contextlib.suppress(TimeoutError):  # a process that the plugin left behind may hold the pipes
-            await asyncio.wait_for(hearing, KILL_AFTER_S)
+            if n := child.n_left_behind:
+                log.warning("plugin %s left %d process%s behind, which %s killed", self.name, n, *_numbered(n))
         return code
 
     def _note_death(self, code: int) -> None:
@@ -272,38 +263,34 @@ class Supervised:
 
     # ---- what it says ----
 
-    async def _hear(self, stdout: asyncio.StreamReader) -> None:
+    def _hear(self, line: str) -> None:
         """The plugin's reports, twice a second."""
-        async for line in _lines(stdout):
-            with contextlib.suppress(ValueError):
-                facts = json.loads(line)
-                if not isinstance(facts, dict):
-                    continue
-                self._liveness.heard(facts.get("state"), facts.pop("busy", None))
-                if facts.get("frames_in") != self._facts.get("frames_in"):
-                    self.progress_s = time.monotonic()
-                state = facts.pop("state", None)
-                if state == ENDED:
-                    self._said_end = True
-                elif isinstance(state, str) and self.state not in ("stopping", "stopped"):
-                    self.state = state
-                before, self._facts = self.input, facts
-                if self.input != before:
-                    self._on_input()
+        facts = read_report(line)
+        if not facts:
+            return
+        self._liveness.heard(facts.get("state"), facts.pop("busy", None))
+        if facts.get("frames_in") != self._facts.get("frames_in"):
+            self.progress_s = time.monotonic()
+        state = facts.pop("state", None)
+        if state == ENDED:
+            self._said_end = True
+        elif state in STATES and self.state not in ("stopping", "stopped"):
+            self.state = state
+        before, self._facts = self.input, facts
+        if self.input != before:
+            self._on_input()
 
-    async def _log(self, stderr: asyncio.StreamReader) -> None:
+    def _log(self, line: str) -> None:
         """Its log lines and all that it prints become ours, under its name."""
-        logger = logging.getLogger(f"eegd.plugin.{self.name}")
-        async for line in _lines(stderr):
-            level, mark, text = LEVEL.match(line).groups()  # type: ignore[union-attr]
-            if self._traceback.read(line):
-                level = "ERROR"
-            if level == "ERROR" and mark != "|":
-                self._last_error, self._said_error = text[:500], True
-            fields = {"EEGD_PLUGIN": self.name}
-            if frame := SKIPPED.search(text):
-                fields["EEGD_FRAME"] = frame[1]
-            logger.log(LEVELS[level or "INFO"], "%s", text, extra=fields)
+        level, mark, text = LEVEL.match(line).groups()  # type: ignore[union-attr]
+        if self._traceback.read(line):
+            level = "ERROR"
+        if level == "ERROR" and mark != "|":
+            self._last_error, self._said_error = text[:500], True
+        fields = {"EEGD_PLUGIN": self.name}
+        if frame := SKIPPED.search(text):
+            fields["EEGD_FRAME"] = frame[1]
+        logging.getLogger(f"eegd.plugin.{self.name}").log(LEVELS[level or "INFO"], "%s", text, extra=fields)
 
     def _tell(self, kind: str, code: int | None, **facts: object) -> None:
         how = "" if code is None else f": {_how(code)}"
@@ -318,15 +305,14 @@ class Supervised:
             f"{self.name}{how}",
             value=code,
             source=self.name,
-            pid=self._process.pid if self._process is not None else None,
+            pid=self._child.pid if self._child is not None else None,
             restarts=self.restarts,
             **facts,
         )
 
     def _signal(self, number: int) -> None:
-        if self._process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self._process.pid, number)
+        if self._child is not None:
+            self._child.send(number)
 
 
 def _how(code: int) -> str:
@@ -334,13 +320,6 @@ def _how(code: int) -> str:
     return f"exit code {code}" if code >= 0 else signal.Signals(-code).name
 
 
-async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:
-    """Lines as text, the ends of overlong ones cut off."""
-    while True:
-        try:
-            line = await stream.readline()
-        except ValueError:
-            continue
-        if not line:
-            return
-        yield line.decode(errors="replace").rstrip("\n")
+def _numbered(n: int) -> tuple[str, str]:
+    """Ending and verb."""
+    return ("es", "were") if n > 1 else ("", "was")

@@ -179,11 +179,23 @@ class DaemonProcess:
         for client in self._clients:
             client.close()
         self._clients.clear()
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)  # its plugins too
+        for pid in _session(self.pid):  # its plugins too
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         self.process.wait()
         self._out.close()
         self._err.close()
+
+
+def _session(leader: int) -> list[int]:
+    """Processes of it that live."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, _, _, session = path.read_text().rpartition(")")[2].split()[:4]
+            if int(session) == leader and state not in "ZX":
+                found.append(int(path.parent.name))
+    return found
 
 
 DaemonFactory = Callable[..., DaemonProcess]

@@ -88,3 +88,19 @@ def test_plugins_are_looked_at_in_another_process_and_one_that_kills_it_costs_on
     assert found["two"].error == "two: low = 99: a number from 0 to 9"
     assert found["exits"].error == "plugin 'exits': loading it ends the process: exit code 3"
     assert found["none"].error.startswith("no plugin 'none'; there are: bandpower,")
+
+
+def test_loading_a_file_that_starts_a_process_or_writes_where_answers_are_expected_costs_only_itself(
+    tmp_path: Path,
+) -> None:
+    good = "from eegd.plugin import Plugin\nclass Good(Plugin):\n    def process(self, frame, out):\n        pass\n"
+    starts = "import os, subprocess\nsubprocess.Popen(['sleep', '1000'])\n"
+    (tmp_path / "starts.py").write_text(starts + good)
+    (tmp_path / "dies.py").write_text(f"{starts}os._exit(4)\n")
+    write = "for fd in map(int, os.listdir('/proc/self/fd')):\n    try:\n        fd > 2 and os.write(fd, b'[1]\\n')\n"
+    (tmp_path / "writes.py").write_text(f"{starts}{write}    except OSError:\n        pass\n{good}")
+    where = ("--plugin-dir", str(tmp_path))
+    found = asyncio.run(check_plugins({name: (name, *where) for name in ("starts", "writes", "dies")}))
+    assert (found["starts"].error, found["starts"].input) == ("", "raw")
+    assert found["writes"].error.startswith("plugin 'writes': loading it writes '[1]'")
+    assert found["dies"].error == "plugin 'dies': loading it ends the process: exit code 4"

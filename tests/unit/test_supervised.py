@@ -45,9 +45,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
             async with asyncio.timeout(60):
                 while plugin.state not in states:
                     await asyncio.sleep(0.01)
-            report = plugin.report()
             await plugin.end()
-            assert report["pid"] is None
+            assert plugin.report()["pid"] is None
             return plugin, events.posted
 
         work: Awaitable[tuple[Supervised, list[str]]] = main()
@@ -101,3 +100,51 @@ def test_the_last_line_of_a_log_s_level_is_the_reason_and_a_traceback_is_not(run
     script = RUNNING + "printf 'ERROR: no such thing\\nERROR| Traceback\\nERROR|   here\\nprinted\\n' >&2; exit 2"
     plugin, _ = run(script, 0.0, ("held",))
     assert plugin.report()["last_error"] == "no such thing"
+
+
+def test_a_process_left_behind_that_holds_the_pipes_delays_no_restart_and_is_told(
+    run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, events = run("sleep 1000 & sleep 1000 & exit 1", 0.0, ("held",))
+    assert events.count("plugin died") == 5
+    told = [record.message for record in caplog.records if "behind" in record.message]
+    assert told == ["plugin odd left 2 processes behind, which were killed"] * 6
+
+
+def test_a_flood_of_an_endless_line_is_cut_and_the_next_one_is_heard(
+    run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    flood = "head -c 20000000 /dev/zero | tr '\\0' x >&2; echo >&2; echo 'ERROR: after it' >&2; exit 2"
+    plugin, _ = run(RUNNING + flood, 0.0, ("held",))
+    assert plugin.report()["last_error"] == "after it"
+    assert max(len(record.message) for record in caplog.records) < 10_000
+
+
+def test_one_that_writes_bytes_and_depths_where_reports_are_expected_is_still_watched(run: Run) -> None:
+    script = "head -c 3000000 /dev/urandom; echo; head -c 200000 /dev/zero | tr '\\0' '['; echo\n" + RUNNING + "exit 2"
+    plugin, events = run(script, 0.0, ("held",))
+    assert events == ["plugin started", "plugin held"]
+    assert plugin.report()["frames_in"] == 3
+
+
+def test_one_that_says_that_it_is_another_one_is_not_believed(run: Run) -> None:
+    script = """echo '{"state": "held", "name": "other", "pid": 1, "restarts": 99, "frames_in": 7}'\nexit 2"""
+    plugin, _ = run(script, 0.0, ("held",))
+    row = plugin.report()
+    assert (row["name"], row["pid"], row["restarts"], row["frames_in"]) == ("odd", None, 0, 7)
+
+
+def test_one_that_closes_its_pipes_and_goes_on_is_not_taken_for_dead(run: Run) -> None:
+    _, events = run(RUNNING + "exec >&- 2>&-; sleep 0.3; exit 2", 0.0, ("held",))
+    assert events == ["plugin started", "plugin held"]
+
+
+def test_one_that_ignores_the_request_to_end_is_killed_with_its_children(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(supervised, "KILL_AFTER_S", 0.2)
+    script = f"trap '' TERM; sleep 1000 & echo $! > {tmp_path}/pid\n" + RUNNING + "while :; do sleep 1000; done"
+    plugin, _ = run(script, 0.0, ("running",))
+    assert plugin.state == "stopped"
+    state = Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}/stat")
+    assert not state.exists() or state.read_text().rpartition(")")[2].split()[0] in "ZX"
