@@ -122,12 +122,12 @@ def test_what_was_written_last_is_heard_although_nobody_closes_the_pipe() -> Non
 def test_one_whose_wait_is_cancelled_is_killed_with_all_that_it_started(tmp_path: Path) -> None:
     async def run() -> Child:
         heard = asyncio.Event()
-        started = Child(shell("sleep 1000 & echo $!; exec sleep 1000"), lambda line: said(line), print)
 
         def said(line: str) -> None:
             (tmp_path / "pid").write_text(line)
             heard.set()
 
+        started = Child(shell("sleep 1000 & echo $!; exec sleep 1000"), said, print)
         waiting = asyncio.create_task(started.wait())
         await heard.wait()
         waiting.cancel()
