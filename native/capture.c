@@ -9,21 +9,20 @@
 #include "board.h"
 #include "cadence.h"
 #include "channel_state.h"
-#include "counter_inline.h"
 #include "descriptor.h"
 #include "detect.h"
 #include "framing.h"
 #include "outlet.h"
 #include "pace.h"
+#include "readout.h"
 #include "ring.h"
 #include "sender.h"
 #include "shown.h"
+#include "tally.h"
 #include "thread.h"
 #include "verdict.h"
 
-#define LOOK_NS 100000000ll  /* longest wait without a look at the reader table */
-#define KEEP_OUT_TCLK 4.0    /* a read must end this long before the next edge (SBAS499C 9.5.1) */
-#define FASTEST_PERIOD 0.975 /* of nominal: the chip's oscillator is within 2.5 % (SBAS499C 7.5) */
+#define LOOK_NS 100000000ll /* longest wait without a look at the reader table */
 
 struct eegd_capture {
     struct eegd_capture_config config;
@@ -31,13 +30,12 @@ struct eegd_capture {
     struct eegd_pace pace;
     struct eegd_verdict verdict;
     struct eegd_channel_state channel_state;
-    int64_t drdy_ns; /* of the last conversion */
+    struct eegd_readout readout;
     uint32_t to_discard;
     struct eegd_framing framing;
-    uint64_t sample_index; /* of the next sample */
+    struct eegd_tally tally;
     uint32_t bad_run;
     uint8_t bytes[EEGD_MAX_CONVERSION_BYTES]; /* this conversion */
-    uint8_t zeros[EEGD_MAX_CONVERSION_BYTES];
     struct eegd_shown shown;
     struct eegd_detect *_Atomic detect; /* control stores, this thread loads */
     struct eegd_detect *detecting;      /* what it loaded last */
@@ -45,58 +43,22 @@ struct eegd_capture {
     pthread_t thread;
 };
 
-static void count(struct eegd_capture *capture, int which, uint64_t n)
-{
-    if (capture->config.counters[which])
-        eegd_counter_count(capture->config.counters[which], n);
-}
-
-static void post(struct eegd_capture *capture, uint32_t kind, uint64_t a, double value)
-{
-    struct eegd_event event = {.kind = kind,
-                               .sample_index = capture->sample_index,
-                               .time_ns = capture->drdy_ns,
-                               .value = value,
-                               .a = a};
-    if (capture->config.events)
-        eegd_events_post(capture->config.events, &event);
-}
-
-/* n samples are gone: a frame never spans them, and the index moves on. */
+/* A frame never spans samples that are gone. */
 static void lose(struct eegd_capture *capture, int counter, uint32_t event, uint64_t n, double value)
 {
     eegd_framing_close(&capture->framing, capture->cadence.clock.period_ns);
-    count(capture, counter, n);
-    post(capture, event, n, value);
-    capture->sample_index += n;
-}
-
-static void tell_change(struct eegd_capture *capture, uint32_t which, uint32_t channel)
-{
-    const struct eegd_channel_state *state = &capture->channel_state;
-    uint64_t since = state->since[which][channel];
-    struct eegd_event event = {.kind = EEGD_EVENT_CHANNEL_STATE,
-                               .source = channel,
-                               .sample_index = since,
-                               .time_ns = state->since_ns[which][channel],
-                               .value = (double)(capture->sample_index - since),
-                               .a = which,
-                               .b = state->shown[which] >> channel & 1};
-    if (capture->config.events)
-        eegd_events_post(capture->config.events, &event);
+    eegd_tally_loss(&capture->tally, counter, event, n, value);
 }
 
 static void look_at_channels(struct eegd_capture *capture, const uint8_t *bytes,
                              struct eegd_channel_seen *seen)
 {
     struct eegd_channel_state *state = &capture->channel_state;
-    if (!eegd_channel_state_take(state, bytes, capture->sample_index, capture->drdy_ns, seen))
+    if (!eegd_channel_state_take(state, bytes, capture->tally.sample_index, capture->tally.drdy_ns, seen))
         return;
-    for (uint32_t which = 0; which < EEGD_N_STATES; which++) {
+    for (uint32_t which = 0; which < EEGD_N_STATES; which++)
         atomic_store_explicit(&capture->shown.states[which], state->shown[which], memory_order_relaxed);
-        for (uint32_t left = state->changed[which]; left; left &= left - 1)
-            tell_change(capture, which, (uint32_t)__builtin_ctz(left));
-    }
+    eegd_tally_changes(&capture->tally, state);
 }
 
 /* Only what is in a frame is looked at. One branch where there are no detectors. */
@@ -123,8 +85,8 @@ static void append(struct eegd_capture *capture, const uint8_t *bytes, double ti
     look_at_channels(capture, bytes, &seen);
     struct eegd_sample sample = {.bytes = bytes,
                                  .seen = &seen,
-                                 .index = capture->sample_index,
-                                 .drdy_ns = capture->drdy_ns,
+                                 .index = capture->tally.sample_index,
+                                 .drdy_ns = capture->tally.drdy_ns,
                                  .time_ns = time_ns,
                                  .period_ns = capture->cadence.clock.period_ns};
     if (!eegd_framing_append(&capture->framing, &sample)) {
@@ -132,55 +94,26 @@ static void append(struct eegd_capture *capture, const uint8_t *bytes, double ti
         return;
     }
     detect(capture, &sample);
-    capture->sample_index++;
-    count(capture, EEGD_COUNT_SAMPLES, 1);
+    eegd_tally_sample(&capture->tally);
 }
 
 /* ---- conversions ---- */
 
-static int read_conversion(struct eegd_capture *capture, uint8_t *bytes, int64_t *end_ns)
-{
-    uint32_t offset = 0;
-    for (uint32_t i = 0; i < capture->config.n_transfers; i++) {
-        struct eegd_transfer transfer = {.tx = capture->zeros,
-                                         .rx = bytes + offset,
-                                         .len = capture->config.transfer_bytes[i],
-                                         .speed_hz = capture->config.sclk_hz,
-                                         .cs = capture->config.transfer_cs[i]};
-        int error = eegd_board_transfer(capture->config.board, &transfer, end_ns);
-        if (error < 0)
-            return error;
-        offset += transfer.len;
-    }
-    return 0;
-}
-
 static void lose_bad(struct eegd_capture *capture, int cause)
 {
-    count(capture, cause, 1);
+    eegd_tally_count(&capture->tally, cause, 1);
     capture->bad_run++;
     lose(capture, EEGD_COUNT_BAD, EEGD_EVENT_LOSS_BAD, 1, cause);
-}
-
-/* How late the read ended, in ns; not positive when it was in time. Decided from the fit, not from the next
- * event; until the fit has locked, the chip may be as fast as the datasheet allows. */
-static double lateness_ns(struct eegd_capture *capture, int64_t end_ns, double time_ns)
-{
-    const struct eegd_clock *clock = &capture->cadence.clock;
-    double period_ns =
-        clock->state == EEGD_CLOCK_LOCKED ? clock->period_ns : capture->config.period_ns * FASTEST_PERIOD;
-    double next_ns = time_ns - (double)capture->config.edge_latency_ns + period_ns;
-    return (double)end_ns - (next_ns - KEEP_OUT_TCLK * capture->config.tclk_ns);
 }
 
 static void take_conversion(struct eegd_capture *capture, double time_ns)
 {
     int64_t end_ns = 0;
-    int error = read_conversion(capture, capture->bytes, &end_ns);
-    count(capture, EEGD_COUNT_CONVERSIONS, 1);
+    int error = eegd_readout_take(&capture->readout, capture->bytes, &end_ns);
+    eegd_tally_count(&capture->tally, EEGD_COUNT_CONVERSIONS, 1);
     if (capture->to_discard) {
         capture->to_discard--;
-        count(capture, EEGD_COUNT_DISCARDED, 1);
+        eegd_tally_count(&capture->tally, EEGD_COUNT_DISCARDED, 1);
         return;
     }
     if (error < 0) {
@@ -188,7 +121,7 @@ static void take_conversion(struct eegd_capture *capture, double time_ns)
         lose_bad(capture, EEGD_COUNT_SPI_ERRORS);
         return;
     }
-    double late_ns = lateness_ns(capture, end_ns, time_ns);
+    double late_ns = eegd_readout_lateness_ns(&capture->readout, &capture->cadence.clock, end_ns, time_ns);
     if (late_ns > 0) {
         lose(capture, EEGD_COUNT_LATE, EEGD_EVENT_LOSS_LATE, 1, late_ns);
         return;
@@ -211,7 +144,7 @@ static void take_conversion(struct eegd_capture *capture, double time_ns)
 static void on_relock(struct eegd_capture *capture, double step_ns)
 {
     eegd_framing_close(&capture->framing, capture->cadence.clock.period_ns);
-    post(capture, EEGD_EVENT_CLOCK_RELOCK, 0, step_ns);
+    eegd_tally_post(&capture->tally, EEGD_EVENT_CLOCK_RELOCK, 0, step_ns);
 }
 
 /* The rate is not what was set, or a chip seems to have restarted. Returns EEGD_CAPTURE_…. */
@@ -230,7 +163,7 @@ static int on_edge(struct eegd_capture *capture, const struct eegd_edge *edge)
 {
     struct eegd_beat beat = eegd_cadence_take(&capture->cadence, edge);
     if (beat.n_extra)
-        count(capture, EEGD_COUNT_EXTRA_EDGES, beat.n_extra);
+        eegd_tally_count(&capture->tally, EEGD_COUNT_EXTRA_EDGES, beat.n_extra);
     if (!beat.n_periods)
         return EEGD_CAPTURE_RUNNING;
     int state = judge_pace(capture, edge);
@@ -240,9 +173,10 @@ static int on_edge(struct eegd_capture *capture, const struct eegd_edge *edge)
         on_relock(capture, beat.step_ns);
     if (beat.n_periods > 1 && !capture->to_discard)
         lose(capture, EEGD_COUNT_MISSED, EEGD_EVENT_LOSS_MISSED, beat.n_periods - 1, 0);
-    capture->drdy_ns = edge->drdy_ns;
+    capture->tally.drdy_ns = edge->drdy_ns;
     take_conversion(capture, eegd_clock_time_ns(&capture->cadence.clock));
-    eegd_shown_edge(&capture->shown, &capture->cadence.clock, capture->drdy_ns, capture->sample_index);
+    eegd_shown_edge(&capture->shown, &capture->cadence.clock, capture->tally.drdy_ns,
+                    capture->tally.sample_index);
     return capture->config.max_bad_run && capture->bad_run >= capture->config.max_bad_run
                ? EEGD_CAPTURE_BAD
                : EEGD_CAPTURE_RUNNING;
@@ -261,28 +195,9 @@ static int is_stalled(struct eegd_capture *capture, int64_t waiting_since)
     int64_t quiet_ns = eegd_board_now(capture->config.board) - waiting_since;
     if (quiet_ns < capture->config.stall_ns)
         return 0;
-    count(capture, EEGD_COUNT_STALLS, 1);
-    post(capture, EEGD_EVENT_STALLED, 0, (double)quiet_ns);
+    eegd_tally_count(&capture->tally, EEGD_COUNT_STALLS, 1);
+    eegd_tally_post(&capture->tally, EEGD_EVENT_STALLED, 0, (double)quiet_ns);
     return 1;
-}
-
-/* START comes last of all, from this thread, so that the first edge finds it waiting. */
-static int start_conversions(struct eegd_capture *capture)
-{
-    const struct eegd_capture_config *config = &capture->config;
-    if (!config->start_command)
-        return eegd_board_set_line(config->board, EEGD_LINE_START, 1);
-    for (uint32_t i = 0; i < config->n_start_cs; i++) {
-        struct eegd_transfer transfer = {.tx = &config->start_command,
-                                         .len = 1,
-                                         .speed_hz = config->register_sclk_hz,
-                                         .cs = config->start_cs[i],
-                                         .delay_us = 3};
-        int error = eegd_board_transfer(config->board, &transfer, NULL);
-        if (error < 0)
-            return error;
-    }
-    return 0;
 }
 
 /* Runs until something ends it; returns EEGD_CAPTURE_…. */
@@ -318,9 +233,9 @@ static int capture_until_end(struct eegd_capture *capture)
 static void post_end(struct eegd_capture *capture, int state)
 {
     if (state == EEGD_CAPTURE_OVER)
-        post(capture, EEGD_EVENT_REPLAY_OVER, capture->sample_index, 0);
+        eegd_tally_post(&capture->tally, EEGD_EVENT_REPLAY_OVER, capture->tally.sample_index, 0);
     else if (state != EEGD_CAPTURE_STOPPED)
-        post(capture, EEGD_EVENT_BOARD_FAILED, (uint64_t)-capture->shown.error, state);
+        eegd_tally_post(&capture->tally, EEGD_EVENT_BOARD_FAILED, (uint64_t)-capture->shown.error, state);
 }
 
 static void *run(void *argument)
@@ -334,8 +249,8 @@ static void *run(void *argument)
     uint64_t seq = 0;
     int error = eegd_board_drain(capture->config.board, &seq);
     eegd_cadence_start(&capture->cadence, seq);
-    if (error >= 0)
-        error = start_conversions(capture);
+    if (error >= 0) /* last of all, from this thread, so that the first edge finds it waiting */
+        error = eegd_readout_start(&capture->readout);
     if (error < 0)
         atomic_store(&capture->shown.error, error);
     else
@@ -350,13 +265,9 @@ static void *run(void *argument)
 
 static int is_usable(const struct eegd_capture_config *config)
 {
-    uint32_t n_bytes = 0;
-    for (uint32_t i = 0; i < config->n_transfers && i < 4; i++)
-        n_bytes += config->transfer_bytes[i];
-    return config->n_transfers >= 1 && config->n_transfers <= 4 && n_bytes == config->map.n_bytes &&
-           n_bytes <= EEGD_MAX_CONVERSION_BYTES && config->n_start_cs <= 4 && config->frame_samples >= 1 &&
-           config->frame_samples <= EEGD_MAX_FRAME_SAMPLES && config->period_ns > 0 && config->stall_ns > 0 &&
-           config->map.n_channels >= 1 && config->map.n_channels <= EEGD_MAX_CHANNELS &&
+    return config->frame_samples >= 1 && config->frame_samples <= EEGD_MAX_FRAME_SAMPLES &&
+           config->period_ns > 0 && config->stall_ns > 0 && config->map.n_channels >= 1 &&
+           config->map.n_channels <= EEGD_MAX_CHANNELS &&
            !(config->use_sender &&
              config->board->virtual_clock); /* its time stands still while a sender works */
 }
@@ -370,7 +281,9 @@ struct eegd_capture *eegd_capture_start(const struct eegd_capture_config *config
         return NULL;
     }
     capture->config = *config;
+    *error = eegd_readout_init(&capture->readout, &capture->config);
     capture->to_discard = config->discard;
+    capture->tally.config = &capture->config;
     atomic_init(&capture->detect, config->detect);
     eegd_framing_init(&capture->framing, &capture->config);
     eegd_verdict_init(&capture->verdict, &capture->config);
@@ -378,7 +291,8 @@ struct eegd_capture *eegd_capture_start(const struct eegd_capture_config *config
     eegd_pace_init(&capture->pace, config->period_ns, config->tclk_ns, !config->start_command);
     for (uint32_t i = 0; i < EEGD_N_STATES; i++)
         atomic_init(&capture->shown.states[i], config->states_before[i]);
-    *error = eegd_cadence_init(&capture->cadence, config->period_ns);
+    if (!*error)
+        *error = eegd_cadence_init(&capture->cadence, config->period_ns);
     if (!*error && config->use_sender)
         capture->framing.sender = eegd_sender_start(
             config->outlet, config->priority > 1 ? config->priority - 1 : 0, config->cpu, error);
