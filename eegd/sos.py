@@ -16,7 +16,11 @@ __all__ = ["Sos"]
 
 
 class Sos:
-    """A cascade of second-order sections with a state for every channel. Synchronization: one thread at a time."""
+    """A cascade of second-order sections with a state for every channel. Synchronization: one thread at a time.
+
+    A sample that is NaN or infinite is missing: NaN comes out in its place, and the channel begins anew with the next
+    finite one, settled at that. The other channels do not notice.
+    """
 
     def __init__(self, sos: ArrayLike, n_channels: int) -> None:
         """sos: (n_sections, 6), each row b0 b1 b2 a0 a1 a2, as scipy.signal writes them. Begins at rest: as if the
@@ -45,7 +49,8 @@ class Sos:
 
     def settle(self, first: ArrayLike) -> None:
         """Takes the state that it would have if every channel's input had always been its value of `first`,
-        (n_channels,) or one number for all: a constant input then gives a constant output at once."""
+        (n_channels,) or one number for all: a constant input then gives a constant output at once. Where that is NaN,
+        it is the first finite sample that comes."""
         values = np.ascontiguousarray(np.broadcast_to(np.asarray(first, np.float64), (self.n_channels,)))
         lib.eegd_sos_settle(self._sos, ffi.from_buffer("double[]", values))
 

@@ -17,12 +17,14 @@ void eegd_change_settle(struct eegd_change *change)
 double eegd_change_centre(struct eegd_change *change, double value)
 {
     const struct eegd_change_config *config = &change->config;
-    int is_finite = isfinite(value); /* anything else would stay in the mean for ever */
-    if (config->dc_share > 0 && is_finite) {
+    change->value = value - change->mean;
+    if (!isfinite(value)) /* it would stay in the mean for ever */
+        return change->value;
+    if (config->dc_share > 0) {
         double share = change->n_taken < config->settle ? 1.0 / (double)(change->n_taken + 1) : 0;
         change->mean += (share > config->dc_share ? share : config->dc_share) * (value - change->mean);
     }
-    change->n_taken += is_finite && change->n_taken < config->settle;
+    change->n_taken += change->n_taken < config->settle;
     change->value = value - change->mean;
     return change->value;
 }
@@ -51,7 +53,7 @@ uint32_t eegd_change_take(struct eegd_change *change, double value)
 {
     int settling = change->n_taken < change->config.settle;
     double centred = eegd_change_centre(change, value);
-    if (isnan(centred))
+    if (!isfinite(centred))
         return EEGD_CROSSING_NONE;
     int32_t was = change->side, was_over = change->over;
     int32_t now = settling ? 0 : side_of(&change->config, centred);

@@ -13,8 +13,8 @@
  * the same weight, is learned, then the side, from the first value that is
  * clearly on one; neither is a crossing.
  *
- * A NaN is on no side and changes nothing. The mean learns from finite values
- * only: infinity is above or below as any other value, and leaves no trace.
+ * A value that is NaN or infinite is missing: it is on no side, teaches the mean
+ * nothing, and leaves no trace.
  *
  * Plain memory that the caller owns, one thread at a time: the capture thread
  * for its detectors, a plugin for its own. Doubles throughout, no fused

@@ -6,7 +6,8 @@ two bins to each side, that is 2/length Hz: at 2 s, 1 Hz.
 
 Time and delay: a value's time is that of the last sample in its window; `delay_ns` adds half the window, so time
 minus delay is the window's middle. Memory: two windows of input. After a gap the next value comes one whole window
-later, since a window never spans a gap.
+later, since a window never spans a gap. Where a sample is NaN or infinite, as other plugins may make them, its channel
+has NaN for as long as that is in the window.
 """
 
 from __future__ import annotations
@@ -63,10 +64,11 @@ class Bandpower(Plugin):
 
     def powers(self, data: NDArray[np.float32]) -> NDArray[np.float32]:
         """Band powers of one window, (n_channels × n_bands,), all bands of the first channel first."""
+        data = np.where(np.isfinite(data), data, np.nan)
         centred = data - data.mean(axis=1, dtype=np.float64, keepdims=True)
         spectrum = np.abs(np.fft.rfft(centred * self._hann, axis=1)) ** 2 * self._scale
         powers = np.stack([spectrum[:, where].sum(axis=1) for where in self._bins.values()], axis=1)
         if self.relative:
             total = powers.sum(axis=1, keepdims=True)
-            powers = np.divide(powers, total, out=np.zeros_like(powers), where=total > 0)
+            powers = np.divide(powers, total, out=np.zeros_like(powers), where=~(total <= 0))
         return powers.astype(np.float32).ravel()

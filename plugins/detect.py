@@ -7,7 +7,8 @@ first one on the new side, and the value there.
 
 What comes in goes out unchanged, so it adds no delay, and can stand in a chain. Memory: side and mean of each channel.
 After a gap it settles anew: the side that it finds is no crossing, and with `dc_removal` the mean is learned for one
-time constant, 1 / (2π × dc_removal), before anything is told.
+time constant, 1 / (2π × dc_removal), before anything is told. A value that is NaN or infinite is no value: it crosses
+nothing, and changes nothing.
 """
 
 from __future__ import annotations

@@ -7,7 +7,8 @@ any frequency. It is stated for the parameters with which a stream epoch begins;
 
 Memory: the last 4 s of input, for changes. The filter starts from the steady state of its first sample, as if the
 input had always been that, and again after a gap: an offset makes no transient, and what lies before a gap is
-forgotten.
+forgotten. A sample that is NaN or infinite, as other plugins may make them, comes out as NaN, and its channel starts
+from the next one; the others do not notice.
 
 Changes while it runs: the new filter begins on the same input, is run over the kept seconds of the past first (from
 the steady state of their mean), and over `fade` seconds the output goes from the old one to the new one in a straight
@@ -89,8 +90,6 @@ class Filter(Plugin):
             self._old.run(x, old)
             self._now.run(x, out)
             self._mix(old, out)
-        if not np.isfinite(out[:, -1]).all():  # it would stay in the state for ever
-            raise ValueError("the input holds what is not a number; the filter begins anew")
 
     def _change(self) -> None:
         """Begins to fade from the filter that there is to that of the newest parameters."""

@@ -8,7 +8,8 @@ A channel that leaves or joins the mean moves the reference by a share of its ow
 on real electrodes. Take offsets away before: chain = ["filter", "reference"].
 
 Adds no delay and keeps no samples, so a gap changes nothing. Has an in-place form for chains. A frame in which too few
-channels are good (one of a list, two for "all") is an error: it is skipped, and missing downstream.
+channels are good (one of a list, two for "all") is an error: it is skipped, and missing downstream. Where a channel that counts is NaN at a sample, so is every channel that is
+referenced, at that sample.
 """
 
 from __future__ import annotations
@@ -69,10 +70,14 @@ class Reference(Plugin):
         return Outputs(labels=info.labels, units=info.units, rate_sps=info.rate_sps, reference=of + left_out)
 
     def process(self, frame: Frame, out: NDArray[np.float32]) -> None:
-        np.subtract(frame.data, self._applies * self._mean(frame), out=out, casting="same_kind")
+        self._subtract(frame.data, frame, out)
 
     def process_inplace(self, data: NDArray[np.float32], frame: Frame) -> None:
-        np.subtract(data, self._applies * self._mean(frame), out=data, casting="same_kind")
+        self._subtract(data, frame, data)
+
+    def _subtract(self, data: NDArray[np.float32], frame: Frame, out: NDArray[np.float32]) -> None:
+        with np.errstate(invalid="ignore"):  # infinity less infinity is NaN: missing, as it should be
+            np.subtract(data, self._applies * self._mean(frame), out=out, casting="same_kind")
 
     def _mean(self, frame: Frame) -> NDArray[np.float64]:
         """The reference, (n_samples,) in the unit of the input, from the channels that are good in this frame."""

@@ -13,7 +13,8 @@ the window's last. `<channel> clear` also comes when parameters change or the in
 
 Time and delay: a value's time is that of the last sample in its window; `delay_ns` adds half the window, so time
 minus delay is the window's middle. Memory: two windows of input, three results, and 500 rows of history. After a gap
-the next value comes one whole window later, since no window spans one; a trip goes on over it.
+the next value comes one whole window later, since no window spans one; a trip goes on over it. Where a sample is NaN or infinite, as other plugins may make them, values of its channel are NaN
+for as long as that is in the window, and such a value neither trips nor clears.
 """
 
 from __future__ import annotations
@@ -84,7 +85,9 @@ class Wavelet(Plugin):
         for result in self._stream.push(frame.data, frame.sample_index):
             if result.trip_change:
                 self._say(result)
-            results.append(Result((result.energies / self.length).ravel(), result.sample_index, self.length))
+            values = (result.energies / self.length).ravel()
+            values[~np.isfinite(values)] = np.nan
+            results.append(Result(values, result.sample_index, self.length))
         return results
 
     def stop(self) -> None:

@@ -29,6 +29,7 @@ EEGD_VECTOR static double sum_of_squares(const float *x, size_t n)
 EEGD_VECTOR static float largest_magnitude(const float *x, size_t n)
 {
     float lanes[LANES] = {0}, largest = 0;
+    int missing[LANES] = {0}, is_missing = 0;
     size_t i = 0;
 
     for (; i + LANES <= n; i += LANES)
@@ -36,12 +37,17 @@ EEGD_VECTOR static float largest_magnitude(const float *x, size_t n)
             float magnitude = __builtin_fabsf(x[i + lane]);
 
             lanes[lane] = magnitude > lanes[lane] ? magnitude : lanes[lane];
+            missing[lane] |= __builtin_isnan(magnitude);
         }
-    for (; i < n; i++)
+    for (; i < n; i++) {
         largest = __builtin_fabsf(x[i]) > largest ? __builtin_fabsf(x[i]) : largest;
-    for (int lane = 0; lane < LANES; lane++)
+        is_missing |= __builtin_isnan(x[i]);
+    }
+    for (int lane = 0; lane < LANES; lane++) {
         largest = lanes[lane] > largest ? lanes[lane] : largest;
-    return largest;
+        is_missing |= missing[lane];
+    }
+    return is_missing ? __builtin_nanf("") : largest;
 }
 
 void eegd_energy_of_levels(const struct eegd_dwt *dwt, const float *rows, ptrdiff_t stride,

@@ -19,7 +19,7 @@ struct eegd_dwt;
 void eegd_energy_of_levels(const struct eegd_dwt *dwt, const float *rows, ptrdiff_t stride,
                            uint32_t n_channels, float *energies);
 
-/* Largest magnitude among the details of level 1, into peaks[channel]. A NaN counts as 0. */
+/* Largest magnitude among the details of level 1, into peaks[channel]; NaN where one of them is. */
 void eegd_energy_peak(const struct eegd_dwt *dwt, const float *rows, ptrdiff_t stride, uint32_t n_channels,
                       float *peaks);
 

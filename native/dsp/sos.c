@@ -8,6 +8,10 @@
  * several of which hide each other's latency. Lanes beyond the last channel
  * compute on 0.
  *
+ * A channel that waits for a finite sample has NaN in all of its state. So a
+ * tile that holds nothing but finite samples, on a group whose state is finite,
+ * needs no look at single samples; any other one goes sample by sample.
+ *
  * Threads and ownership: see sos.h.
  */
 #include "dsp/sos.h"
@@ -34,7 +38,8 @@ struct section {
 struct eegd_sos {
     uint32_t n_sections, n_channels, n_groups;
     struct section *sections;
-    lanes *state; /* of each group, of each section: s0, s1 */
+    lanes *state;    /* of each group, of each section: s0, s1 */
+    uint8_t *is_odd; /* of each group: some of its state is not finite */
 };
 
 int eegd_sos_create(struct eegd_sos **sos, const double *coefficients, uint32_t n_sections,
@@ -55,7 +60,8 @@ int eegd_sos_create(struct eegd_sos **sos, const double *coefficients, uint32_t 
     size_t n_bytes = (size_t)made->n_groups * n_sections * 2 * sizeof(lanes);
     made->sections = calloc(n_sections, sizeof *made->sections);
     made->state = aligned_alloc(64, n_bytes);
-    if (!made->sections || !made->state) {
+    made->is_odd = calloc(made->n_groups, 1);
+    if (!made->sections || !made->state || !made->is_odd) {
         eegd_sos_destroy(made);
         return -ENOMEM;
     }
@@ -74,6 +80,7 @@ void eegd_sos_destroy(struct eegd_sos *sos)
         return;
     free(sos->sections);
     free(sos->state);
+    free(sos->is_odd);
     free(sos);
 }
 
@@ -83,31 +90,69 @@ static lanes *state_of(const struct eegd_sos *sos, uint32_t group, uint32_t sect
     return sos->state + 2 * ((size_t)group * sos->n_sections + section);
 }
 
+static void settle_lane(const struct section *sections, uint32_t n_sections, lanes *state, uint32_t lane,
+                        double x)
+{
+    for (uint32_t i = 0; i < n_sections; i++, state += 2) {
+        const struct section *c = &sections[i];
+        double y = x * ((c->b0 + c->b1 + c->b2) / (1 + c->a1 + c->a2));
+        if (!isfinite(y))
+            x = y = 0;
+        state[1].lane[lane] = c->b2 * x - c->a2 * y;
+        /* What the first output needs, and not b1 x - a1 y + s1: near a double pole at 1 that is a
+         * difference of large numbers. */
+        state[0].lane[lane] = y - c->b0 * x;
+        x = y;
+    }
+}
+
+static void unsettle_lane(lanes *state, uint32_t n_sections, uint32_t lane)
+{
+    for (uint32_t i = 0; i < 2 * n_sections; i++)
+        state[i].lane[lane] = NAN;
+}
+
 void eegd_sos_settle(struct eegd_sos *sos, const double *first)
 {
+    memset(sos->is_odd, 0, sos->n_groups);
     for (uint32_t channel = 0; channel < sos->n_channels; channel++) {
-        double x = first[channel];
-        for (uint32_t i = 0; i < sos->n_sections; i++) {
-            const struct section *c = &sos->sections[i];
-            lanes *s = state_of(sos, channel / LANES, i);
-            uint32_t lane = channel % LANES;
-            double y = x * ((c->b0 + c->b1 + c->b2) / (1 + c->a1 + c->a2));
-            if (!isfinite(y))
-                x = y = 0;
-            s[1].lane[lane] = c->b2 * x - c->a2 * y;
-            /* What the first output needs, and not b1 x - a1 y + s1: near a double pole at 1 that is a
-             * difference of large numbers. */
-            s[0].lane[lane] = y - c->b0 * x;
-            x = y;
+        uint32_t group = channel / LANES, lane = channel % LANES;
+        lanes *state = state_of(sos, group, 0);
+        if (isfinite(first[channel])) {
+            settle_lane(sos->sections, sos->n_sections, state, lane, first[channel]);
+        } else {
+            unsettle_lane(state, sos->n_sections, lane);
+            sos->is_odd[group] = 1;
         }
     }
 }
 
-static void forget_nothings(lanes *state, uint32_t n)
+/* Returns whether some of it is not finite. */
+static uint8_t forget_nothings(lanes *state, uint32_t n)
 {
+    lanes odd = {{0}};
+    uint8_t is_odd = 0;
     for (uint32_t i = 0; i < n; i++)
+        for (int lane = 0; lane < LANES; lane++) {
+            double value = state[i].lane[lane];
+            odd.lane[lane] += value - value; /* 0, or NaN */
+            state[i].lane[lane] = fabs(value) < NOTHING ? 0 : value;
+        }
+    for (int lane = 0; lane < LANES; lane++)
+        is_odd |= odd.lane[lane] != 0;
+    return is_odd;
+}
+
+static EEGD_VECTOR int is_finite(const lanes *tile, size_t n)
+{
+    lanes odd = {{0}};
+    int is_odd = 0;
+    for (size_t t = 0; t < n; t++)
         for (int lane = 0; lane < LANES; lane++)
-            state[i].lane[lane] = fabs(state[i].lane[lane]) < NOTHING ? 0 : state[i].lane[lane];
+            odd.lane[lane] += tile[t].lane[lane] - tile[t].lane[lane];
+    for (int lane = 0; lane < LANES; lane++)
+        is_odd |= odd.lane[lane] != 0;
+    return !is_odd;
 }
 
 /* One section over a tile. */
@@ -127,6 +172,55 @@ static EEGD_VECTOR void run_section(const struct section *section, lanes *restri
     state[1] = s1;
 }
 
+/* One sample of a channel through all sections, operation by operation as in run_section. */
+static double run_sample(const struct section *c, uint32_t n_sections, lanes *state, uint32_t lane, double x)
+{
+    for (uint32_t i = 0; i < n_sections; i++, c++, state += 2) {
+        double y = c->b0 * x + state[0].lane[lane];
+        state[0].lane[lane] = c->b1 * x - c->a1 * y + state[1].lane[lane];
+        state[1].lane[lane] = c->b2 * x - c->a2 * y;
+        x = y;
+    }
+    return x;
+}
+
+static int lane_is_odd(const lanes *state, uint32_t n_sections, uint32_t lane)
+{
+    for (uint32_t i = 0; i < 2 * n_sections; i++)
+        if (!isfinite(state[i].lane[lane]))
+            return 1;
+    return 0;
+}
+
+/* A tile with samples that are missing, or on a state that waits for one. */
+static void run_odd_tile(const struct eegd_sos *sos, lanes *state, lanes *tile, size_t n)
+{
+    for (uint32_t lane = 0; lane < LANES; lane++)
+        for (size_t t = 0; t < n; t++) {
+            double x = tile[t].lane[lane];
+            if (!isfinite(x)) {
+                unsettle_lane(state, sos->n_sections, lane);
+                tile[t].lane[lane] = NAN;
+                continue;
+            }
+            if (lane_is_odd(state, sos->n_sections, lane))
+                settle_lane(sos->sections, sos->n_sections, state, lane, x);
+            tile[t].lane[lane] = run_sample(sos->sections, sos->n_sections, state, lane, x);
+        }
+}
+
+/* Returns whether some of the state is no longer finite. */
+static uint8_t run_tile(const struct eegd_sos *sos, lanes *state, uint8_t is_odd, lanes *tile, size_t n)
+{
+    if (is_odd || !is_finite(tile, n)) {
+        run_odd_tile(sos, state, tile, n);
+        return 1; /* perhaps: the next look at all of the state tells */
+    }
+    for (uint32_t i = 0; i < sos->n_sections; i++)
+        run_section(&sos->sections[i], state + 2 * i, tile, n);
+    return 0;
+}
+
 void eegd_sos_run(struct eegd_sos *sos, const float *in, ptrdiff_t in_stride, float *out,
                   ptrdiff_t out_stride, size_t n_samples)
 {
@@ -135,6 +229,8 @@ void eegd_sos_run(struct eegd_sos *sos, const float *in, ptrdiff_t in_stride, fl
         uint32_t left = sos->n_channels - group * LANES, n_lanes = left < LANES ? left : LANES;
         const float *from = in + (ptrdiff_t)group * LANES * in_stride;
         float *to = out + (ptrdiff_t)group * LANES * out_stride;
+        lanes *state = state_of(sos, group, 0);
+        uint8_t is_odd = sos->is_odd[group];
         if (n_lanes < LANES)
             memset(tile, 0, sizeof tile);
         for (size_t begin = 0; begin < n_samples; begin += TILE) {
@@ -142,13 +238,12 @@ void eegd_sos_run(struct eegd_sos *sos, const float *in, ptrdiff_t in_stride, fl
             for (uint32_t lane = 0; lane < n_lanes; lane++)
                 for (size_t t = 0; t < n; t++)
                     tile[t].lane[lane] = from[lane * in_stride + (ptrdiff_t)(begin + t)];
-            for (uint32_t i = 0; i < sos->n_sections; i++)
-                run_section(&sos->sections[i], state_of(sos, group, i), tile, n);
+            is_odd = run_tile(sos, state, is_odd, tile, n);
             for (uint32_t lane = 0; lane < n_lanes; lane++)
                 for (size_t t = 0; t < n; t++)
                     to[lane * out_stride + (ptrdiff_t)(begin + t)] = (float)tile[t].lane[lane];
         }
-        forget_nothings(state_of(sos, group, 0), 2 * sos->n_sections);
+        sos->is_odd[group] = forget_nothings(state, 2 * sos->n_sections);
     }
 }
 

@@ -12,6 +12,10 @@
  * the same bits where scipy was built alike. The state goes on from block to
  * block; how a signal is cut into blocks changes nothing.
  *
+ * A sample that is NaN or infinite is missing: NaN comes out in its place, and
+ * the channel begins anew with the next finite one, in the state of a constant
+ * input of that value. Other channels do not notice.
+ *
  * The caller owns the struct; one thread at a time uses it. Only create and
  * destroy allocate or free; nothing blocks.
  *
@@ -34,8 +38,9 @@ int eegd_sos_create(struct eegd_sos **sos, const double *coefficients, uint32_t 
                     uint32_t n_channels);
 void eegd_sos_destroy(struct eegd_sos *sos); /* NULL is all right */
 
-/* The state in which the cascade would be if each channel's input had always been its value of `first`. A
- * cascade that has no such state, with a pole at 1, is put to rest from that section on. */
+/* The state in which the cascade would be if each channel's input had always been its value of `first`; where
+ * that is not finite, the first finite sample that comes. A cascade that has no such state, with a pole at 1,
+ * is put to rest from that section on. */
 void eegd_sos_settle(struct eegd_sos *sos, const double *first);
 
 /* Filters n_samples of every channel. Channel c is at in + c * in_stride, its samples one after another;
@@ -43,7 +48,8 @@ void eegd_sos_settle(struct eegd_sos *sos, const double *first);
 void eegd_sos_run(struct eegd_sos *sos, const float *in, ptrdiff_t in_stride, float *out,
                   ptrdiff_t out_stride, size_t n_samples);
 
-/* The state: s0 and s1 of each section of a channel. For tests and for looking at. */
+/* The state: s0 and s1 of each section of a channel, NaN while it waits for a finite sample. For tests and
+ * for looking at. */
 void eegd_sos_state(const struct eegd_sos *sos, uint32_t channel, double *state);
 
 #endif

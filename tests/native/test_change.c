@@ -103,8 +103,10 @@ static void test_what_is_no_number_leaves_no_trace(void)
     CHECK_EQ(take(NAN), EEGD_CROSSING_NONE);
     CHECK_EQ(change.side, 1);
     CHECK_EQ(change.over, 1);
-    CHECK_EQ(take(-INFINITY), EEGD_CROSSING_TAKEN);
-    CHECK_EQ(take(INFINITY), EEGD_CROSSING_TAKEN);
+    CHECK_EQ(take(-INFINITY), EEGD_CROSSING_NONE);
+    CHECK_EQ(take(INFINITY), EEGD_CROSSING_NONE);
+    CHECK_EQ(change.side, 1);
+    CHECK_EQ(change.over, 1);
     CHECK(change.mean == mean);
     CHECK_EQ(take(900), EEGD_CROSSING_TAKEN);
     CHECK(isfinite(change.value));

@@ -55,15 +55,31 @@ static void test_the_peak_is_found_at_either_end_and_with_either_sign(void)
     row[5] = 100; /* of the approximation */
     eegd_energy_peak(dwt, row, 64, 1, &peak);
     CHECK(peak == 3);
-    row[eegd_dwt_offset(dwt, 1) + 9] = NAN;
-    eegd_energy_peak(dwt, row, 64, 1, &peak);
-    CHECK(peak == 3);
     eegd_dwt_free(dwt);
+}
+
+static void test_a_coefficient_that_is_missing_leaves_no_peak(void)
+{
+    for (uint32_t n = 64; n <= 74; n += 10) { /* all in the lanes, and some beyond */
+        struct eegd_dwt *dwt = eegd_dwt_new(EEGD_DWT_HAAR, n, 1);
+        float row[74] = {0}, peak;
+        for (uint32_t k = 0; k < n / 2; k++) {
+            float *at = &row[eegd_dwt_offset(dwt, 1) + k];
+            *at = NAN;
+            eegd_energy_peak(dwt, row, 74, 1, &peak);
+            CHECK(isnan(peak));
+            *at = -3;
+            eegd_energy_peak(dwt, row, 74, 1, &peak);
+            CHECK(peak == 3);
+        }
+        eegd_dwt_free(dwt);
+    }
 }
 
 int main(void)
 {
     RUN(test_energies_and_peaks_are_those_of_plain_loops_for_every_length);
     RUN(test_the_peak_is_found_at_either_end_and_with_either_sign);
+    RUN(test_a_coefficient_that_is_missing_leaves_no_peak);
     return check_report();
 }

@@ -154,6 +154,78 @@ static void a_state_that_fades_becomes_0_and_not_subnormal(void)
     eegd_sos_destroy(sos);
 }
 
+/* What comes out where samples are missing, written down channel by channel: NaN, and then a cascade of its
+ * own that begins settled. */
+static void restart(uint32_t channel, float *wanted_out)
+{
+    struct eegd_sos *sos = NULL;
+    for (int t = 0; t < N_SAMPLES; t++) {
+        if (!isfinite(input[channel][t])) {
+            wanted_out[t] = NAN;
+            eegd_sos_destroy(sos);
+            sos = NULL;
+            continue;
+        }
+        if (!sos) {
+            double first = input[channel][t];
+            CHECK_EQ(eegd_sos_create(&sos, SECTIONS, N_SECTIONS, 1), 0);
+            if (t)
+                eegd_sos_settle(sos, &first);
+        }
+        eegd_sos_run(sos, &input[channel][t], 1, &wanted_out[t], 1, 1);
+    }
+    eegd_sos_destroy(sos);
+}
+
+static void what_is_missing_comes_out_as_nan_and_the_channel_begins_anew(void)
+{
+    static const float odd[3] = {NAN, INFINITY, -INFINITY};
+    static float restarted[MAX_CHANNELS][N_SAMPLES];
+    const size_t sizes[] = {1, 7, 32, 33, 500};
+    const uint32_t n_channels = 17;
+    int n_wrong = 0, n_missing = 0;
+    recur(n_channels);
+    for (int k = 0; k < 30; k++)
+        input[k % 4 * 5][(37 * k + k * k) % N_SAMPLES] = odd[k % 3];
+    input[10][0] = input[15][31] = input[15][32] = input[15][N_SAMPLES - 1] = NAN;
+    for (uint32_t c = 0; c < n_channels; c++)
+        restart(c, restarted[c]);
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        differing(n_channels, sizes[i], output);
+        for (uint32_t c = 0; c < n_channels; c++)
+            for (int t = 0; t < N_SAMPLES; t++) {
+                n_missing += isnan(output[c][t]);
+                n_wrong += memcmp(&output[c][t], &restarted[c][t], sizeof(float)) != 0 &&
+                           !(isnan(output[c][t]) && isnan(restarted[c][t]));
+                n_wrong += c % 5 != 0 && output[c][t] != (float)wanted[c][t];
+            }
+    }
+    CHECK_EQ(n_wrong, 0);
+    CHECK(n_missing > 5 * 20 && n_missing <= 5 * 34);
+}
+
+static void settled_at_nothing_it_waits_for_the_first_sample(void)
+{
+    struct eegd_sos *sos;
+    double first[9];
+    int n_wrong = 0;
+    recur(9);
+    for (int i = 0; i < 2; i++) {
+        for (int c = 0; c < 9; c++)
+            first[c] = i ? NAN : input[c][0];
+        CHECK_EQ(eegd_sos_create(&sos, SECTIONS, N_SECTIONS, 9), 0);
+        eegd_sos_settle(sos, first);
+        eegd_sos_run(sos, input[0], N_SAMPLES, output[0], N_SAMPLES, N_SAMPLES);
+        eegd_sos_destroy(sos);
+        for (int c = 0; c < 9; c++)
+            for (int t = 0; t < N_SAMPLES; t++) {
+                n_wrong += i && wanted[c][t] != (double)output[c][t];
+                wanted[c][t] = output[c][t];
+            }
+    }
+    CHECK_EQ(n_wrong, 0);
+}
+
 static void what_cannot_be_a_cascade_is_refused(void)
 {
     struct eegd_sos *sos = NULL;
@@ -180,6 +252,8 @@ int main(void)
     RUN(a_constant_gives_a_constant_once_settled);
     RUN(a_pole_at_1_settles_at_rest);
     RUN(a_state_that_fades_becomes_0_and_not_subnormal);
+    RUN(what_is_missing_comes_out_as_nan_and_the_channel_begins_anew);
+    RUN(settled_at_nothing_it_waits_for_the_first_sample);
     RUN(what_cannot_be_a_cascade_is_refused);
     return check_report();
 }

@@ -35,13 +35,17 @@ static void test_it_clears_only_after_the_hold_which_every_value_above_begins_an
     CHECK_EQ(eegd_trip_check(&trip, 0, 1300), EEGD_TRIP_NOTHING);
 }
 
-static void test_a_nan_does_not_trip_and_infinity_never_does(void)
+static void test_what_is_missing_changes_nothing_and_at_infinity_nothing_trips(void)
 {
     struct eegd_trip trip = {.threshold = 10}, never = {.threshold = INFINITY};
 
     CHECK_EQ(eegd_trip_check(&trip, NAN, 1), EEGD_TRIP_NOTHING);
+    CHECK_EQ(eegd_trip_check(&trip, INFINITY, 1), EEGD_TRIP_NOTHING);
     CHECK_EQ(eegd_trip_check(&trip, 11, 2), EEGD_TRIP_TRIPPED);
-    CHECK_EQ(eegd_trip_check(&trip, NAN, 3), EEGD_TRIP_CLEARED);
+    CHECK_EQ(eegd_trip_check(&trip, NAN, 3), EEGD_TRIP_NOTHING);
+    CHECK_EQ(eegd_trip_check(&trip, -INFINITY, 3), EEGD_TRIP_NOTHING);
+    CHECK_EQ(trip.above, 2);
+    CHECK_EQ(eegd_trip_check(&trip, 9, 4), EEGD_TRIP_CLEARED);
     CHECK_EQ(eegd_trip_check(&never, 1e300, 1), EEGD_TRIP_NOTHING);
 }
 
@@ -49,6 +53,6 @@ int main(void)
 {
     RUN(test_it_trips_above_the_threshold_and_clears_at_the_hysteresis);
     RUN(test_it_clears_only_after_the_hold_which_every_value_above_begins_anew);
-    RUN(test_a_nan_does_not_trip_and_infinity_never_does);
+    RUN(test_what_is_missing_changes_nothing_and_at_infinity_nothing_trips);
     return check_report();
 }

@@ -141,15 +141,32 @@ def test_after_a_gap_the_past_is_forgotten() -> None:
     np.testing.assert_array_equal(run(plugin, x[:, 500:]), run(started(), x[:, 500:]))
 
 
-def test_a_value_that_is_not_a_number_costs_its_frame_and_not_all_to_come() -> None:
-    x = noise(500)
-    plugin = started()
-    bad = x[:, :10].copy()
-    bad[0, 3] = np.nan
-    with pytest.raises(ValueError, match="not a number"):
-        plugin.process(Samples(bad), np.empty_like(bad))
-    plugin.reset()
-    np.testing.assert_array_equal(run(plugin, x), run(started(), x))
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("at", [0, 9, 503])
+def test_a_value_that_is_not_a_number_is_missing_in_its_channel_and_nowhere_else(odd: float, at: int) -> None:
+    x = noise(1000)
+    bad = x.copy()
+    bad[0, at] = odd
+    plugin, clean = started(), started()
+    y, expected = run(plugin, bad), run(clean, x)
+    np.testing.assert_array_equal(y[1], expected[1])
+    assert np.flatnonzero(np.isnan(y[0])).tolist() == [at]
+    np.testing.assert_array_equal(y[0, :at], expected[0, :at])
+    np.testing.assert_array_equal(y[0, at + 1 :], run(started(), x[:, at + 1 :])[0])
+
+
+def test_new_parameters_right_after_a_value_that_is_missing_make_a_filter_without_it() -> None:
+    x = noise(3000)
+    bad = x.copy()
+    bad[0, 495:497] = np.nan
+    plugin, clean = started(), started()
+    for filter, block in ((plugin, bad[:, :500]), (clean, x[:, :500])):
+        run(filter, block)
+        set_live(filter, high=20)
+    y, expected = run(plugin, bad[:, 500:]), run(clean, x[:, 500:])
+    np.testing.assert_array_equal(y[1], expected[1])
+    assert np.isfinite(y).all()
+    np.testing.assert_allclose(y[0, 1500:], expected[0, 1500:], rtol=0, atol=1e-2)
 
 
 # Changing
