@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from eegd.errors import DaemonNotRunning, EegdError, ParamError, ProtocolError, StreamLost
+from eegd.event_values import plain_of
 from eegd.events import subscribed
 from eegd.frame import StreamInfo
 from eegd.inlet import AttachRequest, describe_stream
@@ -157,16 +158,17 @@ class Client:
 
         It happened at time_ns (CLOCK_MONOTONIC, as `time.monotonic_ns()`, known to ± uncertainty_ns), at a sample of
         the raw stream `stream`, or now: when this is called. Where the daemon cannot tell the sample, sample_index
-        is None and `no_sample` says why. Raises EegdError for what it refuses.
+        is None and `no_sample` says why. Raises EegdError for what it refuses, TypeError for what is no plain value.
         """
+        now_ns = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
         event = {
             "kind": kind,
             "label": label,
-            "value": value,
-            "time_ns": time_ns,
-            "now_ns": time.clock_gettime_ns(time.CLOCK_MONOTONIC),
-            "uncertainty_ns": uncertainty_ns,
-            "sample_index": sample_index,
+            "value": plain_of("value", value, label),
+            "time_ns": plain_of("time_ns", time_ns, label),
+            "now_ns": now_ns,
+            "uncertainty_ns": plain_of("uncertainty_ns", uncertainty_ns, label),
+            "sample_index": plain_of("sample_index", sample_index, label),
             "stream": stream,
             "source": _program_name()[:64],
         }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import math
 import socket
 import threading
 import time
@@ -14,6 +13,7 @@ from typing import SupportsFloat, SupportsIndex
 
 from eegd.errors import ProtocolError
 from eegd.event_kinds import check_posted_kind
+from eegd.event_values import nanoseconds_of, number_of, plain_of, whole_of
 from eegd.packet import reason_of, receive_packet, send_packet
 from eegd.runtime_dir import CONTROL_SOCKET
 
@@ -36,7 +36,7 @@ class EventSender:
     """A bounded queue and one small thread, which starts with the first event.
 
     `post` may be called from any thread: it never waits, and a daemon that is away, full or refuses is no error, but
-    counted. What cannot be an event raises ValueError or TypeError at once.
+    counted. What cannot be an event raises ValueError or TypeError at once, with the name of the argument.
     """
 
     def __init__(self, directory: Path, source: str = "client") -> None:
@@ -70,36 +70,51 @@ class EventSender:
         **facts: object,
     ) -> bool:
         """Queues one event; False where it was dropped. time_ns: CLOCK_MONOTONIC; by default now, but where a sample
-        index is given the daemon's to find. value: a finite number. facts: more about it, plain JSON types."""
+        index is given the daemon's to find. value: a finite number. facts: more about it: numbers, texts, booleans and
+        lists of these, NumPy's as well."""
         check_posted_kind(kind)
-        if not str(label).strip():
+        label = str(label)
+        if not label.strip():
             raise ValueError(f"an event of kind {kind!r} has no label")
-        if value is not None and not math.isfinite(value):
-            raise ValueError(f"value {value} of event {label!r:.60}: a finite number, or None")
+        value = None if value is None else number_of("value", value, label)
+        fraction = number_of("fraction", fraction, label)
         if not 0 <= fraction < 1:
             raise ValueError(f"fraction {fraction} of event {label!r:.60}: from 0 to less than 1")
+        more = {name: plain_of(name, fact, label) for name, fact in facts.items()}
         if time_ns is None and sample_index is None:
             time_ns = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
         event: dict[str, object] = {
             "kind": kind,
-            "label": str(label)[:LABEL_CHARACTERS],
-            "value": None if value is None else float(value),
-            "sample_index": None if sample_index is None else int(sample_index),
-            "fraction": float(fraction),
-            "time_ns": None if time_ns is None else int(time_ns),
-            "source": (source or self.source)[:SOURCE_CHARACTERS],
-            "uncertainty_ns": None if uncertainty_ns is None else int(uncertainty_ns),
-            **facts,
+            "label": label[:LABEL_CHARACTERS],
+            "value": value,
+            "sample_index": None if sample_index is None else whole_of("sample_index", sample_index, label),
+            "fraction": fraction,
+            "time_ns": None if time_ns is None else nanoseconds_of("time_ns", time_ns, label),
+            "source": str(source or self.source)[:SOURCE_CHARACTERS],
+            "uncertainty_ns": None
+            if uncertainty_ns is None
+            else nanoseconds_of("uncertainty_ns", uncertainty_ns, label),
+            **more,
         }
         with self._changed:
             if self._closing or len(self._queue) >= QUEUE:
                 self.n_dropped += 1
                 return False
             self._queue.append((time.monotonic(), event))
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="events", daemon=True)
-                self._thread.start()
+            if self._thread is None and not self._start():
+                self.n_dropped += len(self._queue)
+                self._queue.clear()
+                return False
             self._changed.notify_all()
+        return True
+
+    def _start(self) -> bool:
+        thread = threading.Thread(target=self._run, name="events", daemon=True)
+        try:
+            thread.start()
+        except (RuntimeError, MemoryError):  # no memory for its stack
+            return False
+        self._thread = thread
         return True
 
     def facts(self) -> dict[str, int]:
@@ -130,7 +145,10 @@ class EventSender:
 
     def _run(self) -> None:
         while (taken := self._next()) is not None:
-            self._deliver(*taken)
+            try:
+                self._deliver(*taken)
+            except Exception:  # whatever it was, the next event has its chance
+                self._fail(taken[1])
             with self._changed:
                 self._busy = False
                 self._changed.notify_all()
@@ -198,6 +216,12 @@ class EventSender:
             with contextlib.suppress(OSError):
                 self._connection.close()
             self._connection = None
+
+    def _fail(self, event: dict[str, object]) -> None:
+        self.n_dropped += 1
+        self._disconnect()
+        with contextlib.suppress(Exception):
+            log.exception("event %r of %s could not be sent", event["label"], event["source"])
 
     def _tell_refusal(self, event: dict[str, object], reason: str) -> None:
         if reason != self._last_refusal:

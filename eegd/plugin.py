@@ -200,7 +200,8 @@ class Plugin:
 
         sample_index, fraction: where in the input it happened, as frame.sample_index counts; by default, in process,
         the frame's last sample. time_ns: CLOCK_MONOTONIC; by default that sample's time, and outside of process now.
-        Raises ValueError for what cannot be an event, such as a value that is not finite.
+        Raises ValueError for what cannot be an event, such as a value that is not finite, and TypeError for what is no
+        number; both name the argument.
         """
         if self._events is not None:
             self._events.post(kind, label, self.name, value, sample_index, fraction, time_ns)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import SupportsFloat, SupportsIndex
+from typing import Any, SupportsFloat, SupportsIndex
 
 from eegd.event_sender import EventSender
+from eegd.event_values import number_of, whole_of
 from eegd.frame import Frame
 
-__all__ = ["PluginEvents"]
+__all__ = ["PluginEvents", "place_of"]
 
 
 class PluginEvents:
@@ -35,29 +36,35 @@ class PluginEvents:
         sample_index: SupportsIndex | None,
         fraction: float,
         time_ns: int | None,
+        **facts: Any,
     ) -> None:
+        """facts: more about it, see EventSender."""
         frame = self.frame
         if frame is None:
             at_ns = time.clock_gettime_ns(time.CLOCK_MONOTONIC) if time_ns is None else time_ns
-            self.sender.post(kind, label, value=value, time_ns=at_ns, source=source)
+            self.sender.post(kind, label, value=value, time_ns=at_ns, source=source, **facts)
             return
         if time_ns is not None and sample_index is None:  # the daemon knows which sample that was
-            self.sender.post(kind, label, value=value, time_ns=time_ns, source=source, stream=raw_of(frame)[0])
+            raw, _ = raw_of(frame)
+            self.sender.post(kind, label, value=value, time_ns=time_ns, source=source, stream=raw, **facts)
             return
-        index = frame.sample_index + frame.n_samples - 1 if sample_index is None else int(sample_index)
-        if time_ns is None:
-            time_ns = round(frame.time_ns + (index + fraction - frame.sample_index) * frame.period_ns)
-        raw, shift = raw_of(frame)
-        self.sender.post(
-            kind,
-            label,
-            value=value,
-            sample_index=None if shift is None else index + shift,
-            fraction=0.0 if shift is None else fraction,
-            time_ns=time_ns,
-            source=source,
-            stream=raw,
-        )
+        last = frame.sample_index + frame.n_samples - 1
+        index = last if sample_index is None else whole_of("sample_index", sample_index, label)
+        place = place_of(frame, index, number_of("fraction", fraction, label))
+        if time_ns is not None:
+            place["time_ns"] = time_ns
+        self.sender.post(kind, label, value=value, source=source, **place, **facts)
+
+
+def place_of(frame: Frame, index: int, fraction: float = 0.0) -> dict[str, Any]:
+    """Where in the raw stream, and when, a sample of this frame lies: the arguments of EventSender.post for that."""
+    raw, shift = raw_of(frame)
+    return {
+        "sample_index": None if shift is None else index + shift,
+        "fraction": 0.0 if shift is None else fraction,
+        "time_ns": round(frame.time_ns + (index + fraction - frame.sample_index) * frame.period_ns),
+        "stream": raw,
+    }
 
 
 def raw_of(frame: Frame) -> tuple[str, int | None]:

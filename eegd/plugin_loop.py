@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import time
@@ -25,6 +26,7 @@ from eegd.errors import (
     StreamLost,
     WaitTimeout,
 )
+from eegd.failures import Failure, Failures
 from eegd.frame import Frame, StreamInfo
 from eegd.inlet import AttachRequest, describe_stream
 from eegd.live import LiveParams
@@ -34,7 +36,7 @@ from eegd.output import Output
 from eegd.output_thread import REPORT_S, OutputThread
 from eegd.plugin import Given, Plugin
 from eegd.plugin_counts import Counts
-from eegd.plugin_events import PluginEvents
+from eegd.plugin_events import PluginEvents, place_of
 from eegd.stream import Stream
 
 __all__ = ["PluginLoop"]
@@ -48,7 +50,6 @@ RETURN_S = 0.5
 """How long a new epoch waits for the readers of the one before."""
 DEPTH_S = 1.0
 """Credit on the input: how far a plugin may fall behind before it misses frames."""
-TRACEBACK_EVERY_S = 1.0
 STARVED = 3
 """Frames in a row without memory, after which the process ends: what it has leaked comes back with the next one."""
 NOT_THERE = (DaemonNotRunning, StreamLost, AttachRefused, ProtocolError)
@@ -76,8 +77,7 @@ class PluginLoop:
         self._must_reset = False
         self._n_starved = 0
         """Frames since the last one for which there was memory."""
-        self._logged_s = -TRACEBACK_EVERY_S
-        self._n_unlogged = 0
+        self._failures = Failures()
         self._drain_until: float | None = None
 
     def run(self, on_failure: str) -> str:
@@ -91,6 +91,8 @@ class PluginLoop:
             try:
                 self._call("stop")
             finally:
+                if (rest := self._failures.rest(over=True)) is not None:
+                    self._post(rest)
                 self._events.sender.close()
         return reason
 
@@ -293,6 +295,8 @@ class PluginLoop:
                 self._on_failure(frame, error)
         else:
             self._n_starved = 0
+            if (rest := self._failures.rest()) is not None:
+                self._post(rest)
         finally:
             self._events.frame = None
         counts.frames_out += output.n_frames - n_before
@@ -311,28 +315,35 @@ class PluginLoop:
         return given
 
     def _on_failure(self, frame: Frame, error: Exception) -> None:
-        """The plugin raised: the frame is skipped, and missing downstream. One traceback a second is enough."""
+        """The plugin raised: the frame is skipped, and missing downstream. One a second is told whole."""
         assert self._output is not None
         self.counts.errors += 1
         self._output.trail.skip(frame)
         self._must_reset = self.plugin.at_gap == "reset"
         self._n_starved = self._n_starved + 1 if isinstance(error, MemoryError) else 0
-        now = time.monotonic()
-        if now - self._logged_s < TRACEBACK_EVERY_S:
-            self._n_unlogged += 1
-        else:
-            also = f" ({self._n_unlogged} more failures not shown)" if self._n_unlogged else ""
-            what = f"{type(error).__name__}: {error}".rstrip(": ")
-            if isinstance(error, ValueError) and "read-only" in what:
-                what += "; frame.data is shared with all readers: write out, or a copy (frame.copy())"
+        what = f"{type(error).__name__}: {error}".rstrip(": ")
+        if isinstance(error, ValueError) and "read-only" in what:
+            what += "; frame.data is shared with all readers: write out, or a copy (frame.copy())"
+        failure = self._failures.note(frame.frame_number, place_of(frame, frame.sample_index), what)
+        if failure is not None:
+            also = f" ({failure.n - 1} more failures not shown)" if failure.n > 1 else ""
             where = (self.plugin.name, frame.frame_number, self._input)
             fields = {"EEGD_PLUGIN": self.plugin.name, "EEGD_FRAME": frame.frame_number}
             log.error("%s: frame %d of %s skipped: %s%s", *where, what, also, exc_info=error, extra=fields)
-            self._logged_s, self._n_unlogged = now, 0
+            self._post(failure)
         if self._n_starved >= STARVED:
             limit = memory_limit_mb()
             why = f"memory_mb = {limit:g} is used up" if limit else "none is left"
             raise PluginError(f"plugin {self.plugin.name!r}: no memory for {STARVED} frames in a row: {why}")
+
+    def _post(self, failure: Failure) -> None:
+        """As an event, at the frame's first sample."""
+        label = f"frame {failure.frame_number} of {self._input} skipped: {failure.text}"
+        facts: dict[str, Any] = {"frame_number": failure.frame_number, "input": self._input}
+        with contextlib.suppress(MemoryError):
+            self._events.sender.post(
+                "plugin", label, value=failure.n, source=self.plugin.name, **failure.place, **facts
+            )
 
 
 def _policy_for(info: StreamInfo) -> str:

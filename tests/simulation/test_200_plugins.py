@@ -401,9 +401,18 @@ def test_frames_on_which_a_plugin_raises_are_skipped_counted_and_told(daemon: Da
     assert row["state"] == "running"
     log = process.wait_for_log("ValueError: the tenth")
     assert "raises: frame 9 of raw skipped" in log
+    within(lambda: skipped_frames(client), "be told")
+    event = skipped_frames(client)[0]
+    assert event["label"] == "frame 9 of raw skipped: ValueError: the tenth"
+    assert (event["source"], event["value"], event["frame_number"], event["input"]) == ("raises", 1, 9, "raw")
+    assert event["sample_index"] == 9 * raw.info.frame_samples
     stream.close()
     process.stop()
     forget_tracebacks(process)
+
+
+def skipped_frames(client: eegd.Client) -> list[dict[str, Any]]:
+    return [event for event in client.ask("recent_events")["events"] if event["kind"] == "plugin"]
 
 
 def test_a_plugin_that_keeps_every_array_is_told_why_it_ends(daemon: DaemonFactory, home: Path) -> None:

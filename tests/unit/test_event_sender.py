@@ -213,6 +213,123 @@ def test_what_cannot_be_an_event_is_refused_where_it_is_posted(
         sender.post(**{"kind": "detection", "label": "x", **arguments})
 
 
+class Odd:
+    """No number."""
+
+    def __repr__(self) -> str:
+        return "<odd>"
+
+
+@pytest.mark.parametrize(
+    ("argument", "given", "error", "text"),
+    [
+        ("value", Odd(), TypeError, "value <odd> of event 'x': a number, not Odd"),
+        ("value", "7", TypeError, "value '7' of event 'x': a number, not str"),
+        ("value", np.ones(2), TypeError, "value array.* of event 'x': a number, not ndarray"),
+        ("value", 1j, TypeError, "value 1j of event 'x': a number, not complex"),
+        ("value", 10**400, ValueError, "value 1000.* of event 'x': too large"),
+        ("value", np.float32("inf"), ValueError, "value inf of event 'x': a finite number"),
+        ("sample_index", 7.5, ValueError, "sample_index 7.5 of event 'x': a whole number"),
+        ("sample_index", float("nan"), ValueError, "sample_index nan of event 'x': a whole number"),
+        ("sample_index", Odd(), TypeError, "sample_index <odd> of event 'x': a whole number"),
+        ("fraction", "0", TypeError, "fraction '0' of event 'x': a number, not str"),
+        ("time_ns", Odd(), TypeError, "time_ns <odd> of event 'x': a number, not Odd"),
+        ("uncertainty_ns", "1", TypeError, "uncertainty_ns '1' of event 'x': a number, not str"),
+        ("band", Odd(), TypeError, "band <odd> of event 'x': a number, text or boolean, or a list of these, not Odd"),
+        ("band", {"a": 1}, TypeError, "band .* of event 'x': .* not dict"),
+        ("band", [1, [2]], TypeError, "band .* of event 'x': .* not list"),
+        ("band", np.array([1.0, np.nan]), ValueError, "band nan of event 'x': a finite number"),
+    ],
+)
+def test_what_is_no_number_is_refused_where_it_is_posted_and_the_argument_is_named(
+    sender: EventSender, argument: str, given: object, error: type[Exception], text: str
+) -> None:
+    with pytest.raises(error, match=text):
+        sender.post(**{"kind": "detection", "label": "x", argument: given})  # type: ignore[arg-type]
+    assert sender.facts() == {"posted": 0, "dropped": 0, "refused": 0, "depth": 0}
+
+
+def test_numbers_of_any_kind_arrive_as_plain_ones(tmp_path: Path, sender: EventSender) -> None:
+    daemon = FakeDaemon(tmp_path, taken)
+    facts: dict[str, Any] = {
+        "channel": np.str_("O1"),
+        "n": np.int16(3),
+        "found": np.bool_(True),
+        "sure": False,
+        "power": np.array([1.5, 2.0], dtype=np.float32),
+        "edges": (np.int64(2**62), 3.5, "to"),
+        "nothing": None,
+    }
+    time_ns = 2**60 + 1
+    sender.post("detection", "x", value=np.array(2.5), sample_index=np.float64(7), time_ns=time_ns, **facts)  # type: ignore[arg-type]
+    assert sender.flush(WAIT_S)
+    event = daemon.events[0]
+    assert (event["value"], event["sample_index"], event["time_ns"]) == (2.5, 7, time_ns)
+    assert {name: event[name] for name in facts} == {
+        "channel": "O1",
+        "n": 3,
+        "found": True,
+        "sure": False,
+        "power": [1.5, 2.0],
+        "edges": [2**62, 3.5, "to"],
+        "nothing": None,
+    }
+    daemon.close()
+
+
+def test_a_failure_while_sending_costs_one_event_and_not_the_thread(
+    tmp_path: Path, sender: EventSender, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    daemon = FakeDaemon(tmp_path, taken)
+    connect, n_calls = sender._connect, 0
+
+    def connect_badly() -> socket.socket:
+        nonlocal n_calls
+        n_calls += 1
+        if n_calls == 1:
+            raise RuntimeError("a fault of ours")
+        return connect()
+
+    monkeypatch.setattr(sender, "_connect", connect_badly)
+    sender.post("detection", "lost")
+    assert sender.flush(WAIT_S)
+    sender.post("detection", "next")
+    assert sender.flush(WAIT_S)
+    assert [event["label"] for event in daemon.events] == ["next"]
+    assert sender.facts() == {"posted": 1, "dropped": 1, "refused": 0, "depth": 0}
+    assert "event 'lost' of tester could not be sent" in caplog.text
+    daemon.close()
+
+
+def test_an_event_too_long_for_a_packet_is_dropped_and_the_next_one_arrives(
+    tmp_path: Path, sender: EventSender
+) -> None:
+    daemon = FakeDaemon(tmp_path, taken)
+    sender.post("detection", "long", text="x" * 300_000)
+    sender.post("detection", "next")
+    assert sender.flush(WAIT_S)
+    assert [event["label"] for event in daemon.events] == ["next"]
+    assert sender.n_dropped == 1
+    daemon.close()
+
+
+def test_without_memory_for_its_thread_an_event_is_dropped_and_the_next_one_tries_again(
+    tmp_path: Path, sender: EventSender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        assert not sender.post("detection", "lost")
+    assert (sender.n_dropped, sender.facts()["depth"]) == (1, 0)
+    daemon = FakeDaemon(tmp_path, taken)
+    assert sender.post("detection", "next")
+    assert sender.flush(WAIT_S)
+    assert [event["label"] for event in daemon.events] == ["next"]
+    daemon.close()
+
+
 # ---- what a plugin posts ----
 
 
@@ -296,3 +413,12 @@ def test_an_event_outside_of_process_has_a_time_and_no_sample(plugin: Plugin) ->
 
 def test_a_plugin_that_is_called_by_hand_may_post() -> None:
     Plugin().post("into nothing")
+
+
+def test_what_is_no_number_is_refused_in_the_plugin_s_own_call(plugin: Plugin) -> None:
+    assert plugin._events is not None
+    plugin._events.frame = frame_of("raw", "raw", index=100)
+    with pytest.raises(TypeError, match="sample_index <odd> of event 'spike': a whole number"):
+        plugin.post("spike", sample_index=Odd())  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="fraction <odd> of event 'spike': a number, not Odd"):
+        plugin.post("spike", sample_index=3, fraction=Odd())  # type: ignore[arg-type]
