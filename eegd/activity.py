@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from typing import NamedTuple
 
 __all__ = ["Activity", "Call"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Call:
+class Call(NamedTuple):
     """One call of a method of the plugin."""
 
     method: str
@@ -31,14 +28,13 @@ class Activity:
         self._seen_for_s = 0.0
         self._looked_s = time.monotonic()
 
-    @contextmanager
-    def of(self, method: str, frame_number: int | None = None) -> Iterator[None]:
-        """Around a call. Main thread."""
+    def enter(self, method: str, frame_number: int | None = None) -> Call | None:
+        """A call begins; what `leave` has to be given when it ends, in whatever way. Main thread."""
         before, self.call = self.call, Call(method, frame_number)
-        try:
-            yield
-        finally:
-            self.call = before
+        return before
+
+    def leave(self, before: Call | None) -> None:
+        self.call = before
 
     def look(self) -> tuple[Call | None, float]:
         """The call that is going on, and the seconds for which looks have found it there. Control thread."""

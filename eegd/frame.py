@@ -26,6 +26,8 @@ FLAGS: dict[str, int] = {
     "upstream loss": lib.EEGD_FLAG_UPSTREAM_LOSS,
 }
 
+DESCRIPTOR = ffi.typeof("struct eegd_descriptor *")
+
 
 def flag_names(flags: int) -> tuple[str, ...]:
     """The flags' names as words, in a fixed order."""
@@ -108,22 +110,24 @@ class Frame:
     Threads: a frame belongs to the thread that took it; arrays on it may go anywhere.
     """
 
-    __slots__ = ("_array", "_native", "info", "missed")
+    __slots__ = ("_array", "_native", "descriptor", "info", "missed")
 
     def __init__(self, native: Any, info: StreamInfo, missed: int) -> None:
-        self._native = native
+        self._native = native  # keeps the memory of the descriptor
+        self.descriptor = ffi.cast(DESCRIPTOR, native)  # its first member
+        """The whole record as the writer filled it (struct eegd_descriptor *), good while this frame object lives."""
         self.info = info
         self.missed = missed
         """Frames that this reader missed just before this one."""
         lease = ffi.gc(native.slab, lib.eegd_inlet_release)
-        descriptor, stride, n_channels = native.descriptor, native.plane_stride, len(info.labels)
+        descriptor, stride, n_channels = self.descriptor, native.plane_stride, len(info.labels)
         if descriptor.n_channels != n_channels:
             raise ProtocolError(
                 f"stream {info.stream!r}: {n_channels} channels described, {descriptor.n_channels} sent"
             )
         memory = memoryview(ffi.buffer(lease, stride * n_channels)).toreadonly()
-        planes = np.frombuffer(memory, np.float32).reshape(n_channels, stride // 4)
-        self._array: NDArray[np.float32] | None = planes[:, : descriptor.n_samples]
+        shape = n_channels, descriptor.n_samples
+        self._array: NDArray[np.float32] | None = np.ndarray(shape, np.float32, memory, strides=(stride, 4))
 
     @property
     def data(self) -> NDArray[np.float32]:
@@ -187,49 +191,49 @@ class Frame:
 
     @property
     def frame_number(self) -> int:
-        return int(self._native.descriptor.frame_number)
+        return int(self.descriptor.frame_number)
 
     @property
     def sample_index(self) -> int:
         """Index of the first sample in its stream epoch; counts on across losses."""
-        return int(self._native.descriptor.sample_index)
+        return int(self.descriptor.sample_index)
 
     @property
     def n_samples(self) -> int:
-        return int(self._native.descriptor.n_samples)
+        return int(self.descriptor.n_samples)
 
     @property
     def drdy_ns(self) -> int:
         """The first sample's DRDY edge as stamped, CLOCK_MONOTONIC ns."""
-        return int(self._native.descriptor.drdy_ns)
+        return int(self.descriptor.drdy_ns)
 
     @property
     def time_ns(self) -> float:
         """The first sample's fitted time, CLOCK_MONOTONIC ns."""
-        return float(self._native.descriptor.time_ns)
+        return float(self.descriptor.time_ns)
 
     @property
     def period_ns(self) -> float:
         """Fitted sample period in ns."""
-        return float(self._native.descriptor.period_ns)
+        return float(self.descriptor.period_ns)
 
     @property
     def publish_ns(self) -> int:
-        return int(self._native.descriptor.publish_ns)
+        return int(self.descriptor.publish_ns)
 
     @property
     def wall_time_ns(self) -> float:
         """The first sample's time on the wall clock, ns since 1970: fitted time plus the offset at publishing."""
-        return self.time_ns + int(self._native.descriptor.wall_offset_ns)
+        return self.time_ns + int(self.descriptor.wall_offset_ns)
 
     @property
     def lost_before(self) -> int:
         """Samples that the writer lost just before this frame."""
-        return int(self._native.descriptor.lost_before)
+        return int(self.descriptor.lost_before)
 
     @property
     def flags(self) -> int:
-        return int(self._native.descriptor.flags)
+        return int(self.descriptor.flags)
 
     @property
     def flag_names(self) -> tuple[str, ...]:
@@ -241,33 +245,28 @@ class Frame:
     @property
     def railed(self) -> tuple[str, ...]:
         """Labels of channels at or beyond 90 % of full scale within this frame."""
-        return self._labels_of(self._native.descriptor.railed)
+        return self._labels_of(self.descriptor.railed)
 
     @property
     def flat(self) -> tuple[str, ...]:
         """Labels of channels that gave the very same code while others moved."""
-        return self._labels_of(self._native.descriptor.flat)
+        return self._labels_of(self.descriptor.flat)
 
     @property
     def lead_off(self) -> tuple[str, ...]:
         """Labels of channels whose electrode the chip reports as off."""
-        return self._labels_of(self._native.descriptor.lead_off)
+        return self._labels_of(self.descriptor.lead_off)
 
     @property
     def status_or(self) -> tuple[int, ...]:
         """24-bit status word of each chip, OR-ed over the frame (raw streams)."""
-        return tuple(self._native.descriptor.status_or)
+        return tuple(self.descriptor.status_or)
 
     @property
     def status_and(self) -> tuple[int, ...]:
-        return tuple(self._native.descriptor.status_and)
-
-    @property
-    def descriptor(self) -> Any:
-        """The whole record as the writer filled it (struct eegd_descriptor), good while this frame object lives."""
-        return self._native.descriptor
+        return tuple(self.descriptor.status_and)
 
     @property
     def source(self) -> Any:
         """Derived streams: the input frame and sample range that this came from (struct eegd_descriptor_source)."""
-        return ffi.cast("struct eegd_descriptor_source *", ffi.addressof(self._native.descriptor, "status_or"))[0]
+        return ffi.cast("struct eegd_descriptor_source *", ffi.addressof(self.descriptor, "status_or"))[0]

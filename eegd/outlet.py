@@ -132,6 +132,9 @@ class Outlet:
                 f"{os.strerror(-error[0])}"
             )
         self._pages: dict[int, tuple[Any, int]] = {}
+        self._slabs: NDArray[np.float32] | None = None
+        """The planes of all slabs, (n_slabs, n_channels, slab_samples), from the first call of `planes` on."""
+        self._n_slabs = n_slabs
 
     @property
     def segment_fd(self) -> int:
@@ -237,15 +240,17 @@ class Outlet:
 
     def planes(self, slab: int) -> NDArray[np.float32]:
         """The slab's planes, (n_channels, slab_samples) float32, writable until it is published. Sending thread."""
-        memory = ffi.buffer(lib.eegd_outlet_slab(self.pointer, slab), self.plane_stride * self.n_channels)
-        array = np.frombuffer(memory, np.float32).reshape(self.n_channels, self.plane_stride // 4)
-        return array[:, : self.slab_samples]
+        if self._slabs is None:
+            self._slabs = self._map_slabs()
+        return self._slabs[slab]  # type: ignore[no-any-return]
 
-    def descriptor(self, slab: int) -> Any:
-        """The slab's `struct eegd_descriptor`, cleared, for the caller to fill. Sending thread."""
-        descriptor = lib.eegd_outlet_descriptor(self.pointer, slab)
-        ffi.memmove(descriptor, bytes(DESCRIPTOR_BYTES), DESCRIPTOR_BYTES)
-        return descriptor
+    def _map_slabs(self) -> NDArray[np.float32]:
+        """One array for the whole pool, so that a slab costs one index."""
+        first = lib.eegd_outlet_slab(self.pointer, 0)
+        stride = 4 * (lib.eegd_outlet_slab(self.pointer, 1) - first)
+        memory = ffi.buffer(first, stride * self._n_slabs)
+        shape = self._n_slabs, self.n_channels, self.slab_samples
+        return np.ndarray(shape, np.float32, memory, strides=(stride, self.plane_stride, 4))
 
     def publish(self, slab: int) -> int:
         """Publishes a filled slab; returns how many readers got it. Sending thread; waits in virtual time only."""
@@ -257,6 +262,7 @@ class Outlet:
     def close(self) -> None:
         """Frees everything of the writer's. Readers' maps stay valid. No sending thread may exist any more."""
         if self.pointer:
+            self._slabs = None
             lib.eegd_outlet_free(self.pointer)
             self.pointer = None
             for page, n_bytes in self._pages.values():

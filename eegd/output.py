@@ -44,15 +44,17 @@ class Trail:
 
     def take(self, frame: Frame) -> int:
         """Notes an input frame; returns how many samples are missing just before it."""
-        begin = frame.sample_index
+        descriptor = frame.descriptor
+        begin: int = descriptor.sample_index
         if self.next_index is None:
-            self.next_index = self.from_index = begin - frame.lost_before
+            self.next_index = self.from_index = begin - descriptor.lost_before
         gap = begin - self.next_index
-        self.next_index = begin + frame.n_samples
-        if gap and self._at_gap == "reset":
-            self.from_index = begin
-        self.missed += gap
-        self.flags |= frame.flags & CARRIED_FLAGS
+        self.next_index = begin + descriptor.n_samples
+        if gap:
+            self.missed += gap
+            if self._at_gap == "reset":
+                self.from_index = begin
+        self.flags |= descriptor.flags & CARRIED_FLAGS
         return gap
 
     def skip(self, frame: Frame) -> None:
@@ -148,8 +150,16 @@ class Output:
         self.outputs = outputs
         self._sending = sending
         self._features = plugin.kind == "features"
-        self._same_channels = outputs.labels == info.labels
         self._ratio = outputs.rate_sps / info.rate_sps
+        self._derivation = ffi.new(
+            "struct eegd_derivation *",
+            {
+                "ratio": self._ratio,
+                "is_feature": self._features,
+                "is_same_channels": outputs.labels == info.labels,
+            },
+        )
+        self._covered = ffi.new("struct eegd_covered *")
         self._base: int | None = None
         self._last_end: int | None = None
         self._next_index = 0
@@ -174,20 +184,22 @@ class Output:
 
     def room(self, n_samples: int) -> NDArray[np.float32]:
         """The next slab's planes for a plugin to write; plain memory where every slab is with a reader."""
-        n = 1 if self._features else n_samples
         if self._slab is None:
             with self._sending:
                 self._slab = self.outlet.claim()
         if self._slab is None:
-            return np.empty((len(self.outputs.labels), n), np.float32)[:, :]
-        return self.outlet.planes(self._slab)[:, :n]
+            return np.empty((len(self.outputs.labels), 1 if self._features else n_samples), np.float32)[:, :]
+        planes = self.outlet.planes(self._slab)
+        return planes if n_samples == self.outlet.slab_samples or self._features else planes[:, :n_samples]
 
     def put(self, given: Given, frame: Frame, out: NDArray[np.float32]) -> None:
         """Publishes what `process` returned for this frame. Raises ValueError or TypeError where it does not fit."""
         if not self._features:
-            if isinstance(given, (Mapping, Result, list, tuple)):
-                raise TypeError(f"process returned a {type(given).__name__}; kind 'filtered' wants an array or None")
-            self._fill(out, out if given is None else np.asarray(given))
+            if given is not None and given is not out:
+                if isinstance(given, (Mapping, Result, list, tuple)):
+                    what = type(given).__name__
+                    raise TypeError(f"process returned a {what}; kind 'filtered' wants an array or None")
+                self._fill(out, np.asarray(given))
             self._publish(frame.sample_index, frame.n_samples, frame)
             return
         if given is None:
@@ -222,39 +234,21 @@ class Output:
 
     def _publish(self, begin: int, n_covered: int, frame: Frame) -> None:
         """Fills the descriptor of the claimed slab, and sends it. One value of a feature is one sample."""
-        end = begin + n_covered
         if self._features:
-            self._next_index += self._hops_since(end)
-            index, n_samples = self._next_index, 1
-            self._next_index += 1
+            index = self._next_index + self._hops_since(begin + n_covered)
+            self._next_index = index + 1
         else:
-            self._base = begin if self._base is None else self._base
-            index, n_samples = begin - self._base, n_covered
+            if self._base is None:
+                self._base = begin
+            index = begin - self._base
         if self._slab is None:
             self.n_overruns += 1
             return
-        missed, flags = self.trail.give()
-        source = frame.descriptor
-        descriptor: Any = self.outlet.descriptor(self._slab)
-        descriptor.sample_index = index
-        descriptor.n_samples = n_samples
-        descriptor.drdy_ns = source.drdy_ns
-        descriptor.time_ns = source.time_ns
-        descriptor.period_ns = source.period_ns / self._ratio
-        descriptor.flags = flags
-        if self._features:
-            descriptor.time_ns += (end - 1 - frame.sample_index) * source.period_ns
-        else:
-            descriptor.flags |= source.flags & lib.EEGD_FLAG_SHORT
-        if self._same_channels:
-            descriptor.railed, descriptor.near_rail = source.railed, source.near_rail
-            descriptor.flat, descriptor.lead_off = source.flat, source.lead_off
-        origin = ffi.cast("struct eegd_descriptor_source *", ffi.addressof(descriptor, "status_or"))
-        origin.frame_number = source.frame_number
-        origin.sample_index = begin
-        origin.n_samples = n_covered
-        origin.missed = missed
+        covered = self._covered
+        covered.sample_index, covered.n_samples = begin, n_covered
+        covered.missed, covered.flags = self.trail.give()
         slab, self._slab = self._slab, None
+        lib.eegd_derived_fill(self.outlet.pointer, slab, index, self._derivation, covered, frame.descriptor)
         with self._sending:
             self.outlet.publish(slab)
         self.n_frames += 1

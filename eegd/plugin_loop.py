@@ -121,13 +121,14 @@ class PluginLoop:
         stream = self._open()
         if stream is None:
             return self._thread.end_reason
+        stopping = self._thread.stopping.is_set
         with stream:
             while True:
                 self._follow(stream)  # before the first frame, so that our own readers can come
                 try:
-                    frame = stream.take(self._patience())
+                    frame = stream.take(self._patience_left() if stopping() else PATIENCE_S)
                 except (WaitTimeout, *NOT_THERE) as error:
-                    if self._thread.stopping.is_set():
+                    if stopping():
                         return self._thread.end_reason
                     if not isinstance(error, WaitTimeout):
                         self._await_input(error)
@@ -156,6 +157,7 @@ class PluginLoop:
                     self._directory,
                     self.plugin.name,
                     policy=_policy_for(info),
+                    lane="direct",  # nothing here selects on a descriptor: one wake-up a frame, and no library's thread
                     depth_s=DEPTH_S,
                 )
                 return Stream(request)
@@ -169,10 +171,8 @@ class PluginLoop:
         self.counts.state = "waiting for input"
         self._thread.stopping.wait(PATIENCE_S)
 
-    def _patience(self) -> float:
-        """Seconds to wait for a frame: short, so that a stop is soon seen; none when only the rest is worked off."""
-        if not self._thread.stopping.is_set():
-            return PATIENCE_S
+    def _patience_left(self) -> float:
+        """Seconds to wait for a frame after a request to stop: none, since only the rest is worked off."""
         if self._drain_until is None:
             self._drain_until = time.monotonic() + DRAIN_S
         if time.monotonic() > self._drain_until:
@@ -227,14 +227,16 @@ class PluginLoop:
     def _guarded(self, method: Callable[..., Any], *arguments: Any, frame_number: int | None = None) -> Any:
         """Calls a method of the plugin, which others can see going on. What is no Exception, as of sys.exit, would end
         the process without a word: it becomes a PluginError."""
+        before = self._activity.enter(method.__name__, frame_number)
         try:
-            with self._activity.of(method.__name__, frame_number):
-                return method(*arguments)
+            return method(*arguments)
         except Exception:
             raise
         except BaseException as error:
             text = f"plugin {self.plugin.name!r}: {method.__name__} raised {type(error).__name__}: {error}"
             raise PluginError(text) from error
+        finally:
+            self._activity.leave(before)
 
     # ---- live parameters ----
 

@@ -20,6 +20,7 @@ class StageFrame(Frame):
 
     def __init__(self, frame: Frame, info: StreamInfo, data: NDArray[np.float32]) -> None:
         self._native = frame._native
+        self.descriptor = frame.descriptor
         self._shared_info = frame.info
         self._owned = data
         self._array = data.view()

@@ -183,6 +183,12 @@ static void ring(struct eegd_book *book)
         syscall(SYS_futex, &page->bell, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }
 
+void eegd_book_wake(const struct eegd_book *book)
+{
+    if (book->lane == EEGD_LANE_DIRECT)
+        syscall(SYS_futex, &book->page->bell, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
 static int announce(struct eegd_book *book, const struct eegd_message *message)
 {
     if (book->lane == EEGD_LANE_DIRECT) {

@@ -32,6 +32,7 @@ HEADERS = [
     "segment.h",
     "libzmq.h",
     "outlet.h",
+    "derived.h",
     "inlet.h",
     "change.h",
     "detect.h",

@@ -20,7 +20,7 @@ struct eegd_inlet;
 /* One frame as taken: a copy of its descriptor and the address of its slab, valid until
  * eegd_inlet_release(slab). */
 struct eegd_frame {
-    struct eegd_descriptor descriptor;
+    struct eegd_descriptor descriptor; /* first: a pointer to the frame is one to its descriptor */
     void *slab;
     uint32_t slab_index;
     uint32_t plane_stride; /* bytes */

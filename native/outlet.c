@@ -9,7 +9,8 @@
 #include "descriptor.h"
 #include "monotonic.h"
 
-#define VIRTUAL_WAIT_NS 50000
+#define LEAST_REST_NS 50000
+#define LONGEST_REST_NS 1000000
 #define WALL_SPREAD_NS 5000
 
 uint32_t eegd_outlet_slabs_needed(uint32_t sum_of_depths, uint32_t reserve)
@@ -168,20 +169,31 @@ static int place_without_credit(struct eegd_outlet *outlet)
     return -1;
 }
 
-static void rest(struct eegd_outlet *outlet, int place)
+/* Sleeps for an eighth of the time that this frame has waited: so looking costs a long wait little of a
+ * processor that others could use, and adds little to any. *since_ns: 0 on the first call of a wait. */
+static void rest(struct eegd_outlet *outlet, int place, int64_t *since_ns)
 {
+    int64_t now_ns = eegd_monotonic_ns();
+    if (!*since_ns)
+        *since_ns = now_ns;
+    int64_t rest_ns = (now_ns - *since_ns) / 8;
+    if (rest_ns < LEAST_REST_NS)
+        rest_ns = LEAST_REST_NS;
+    if (rest_ns > LONGEST_REST_NS)
+        rest_ns = LONGEST_REST_NS;
     atomic_store_explicit(&outlet->holdup, (uint32_t)place + 1, memory_order_relaxed);
-    nanosleep(&(struct timespec){.tv_nsec = VIRTUAL_WAIT_NS}, NULL);
+    nanosleep(&(struct timespec){.tv_nsec = rest_ns}, NULL);
 }
 
 /* In virtual time a lossless reader holds the stream up until it has credit, or is gone, or control is in a
  * hurry. Meanwhile others may come and go. */
 static void wait_for_credit(struct eegd_outlet *outlet)
 {
+    int64_t since_ns = 0;
     int place;
     while (!atomic_load_explicit(&outlet->hurry, memory_order_relaxed) &&
            (place = place_without_credit(outlet)) >= 0) {
-        rest(outlet, place);
+        rest(outlet, place, &since_ns);
         look_at_table(outlet);
     }
     atomic_store_explicit(&outlet->holdup, 0, memory_order_relaxed);
@@ -199,12 +211,13 @@ static int must_wait(const struct eegd_outlet *outlet, const struct reader *read
 static int give(struct eegd_outlet *outlet, int place, const struct eegd_message *message)
 {
     struct reader *reader = &outlet->readers[place];
+    int64_t since_ns = 0;
     while (must_wait(outlet, reader)) {
         if (eegd_book_try(&reader->book, &outlet->pool, message) == EEGD_GIVEN) {
             atomic_store_explicit(&outlet->holdup, 0, memory_order_relaxed);
             return 1;
         }
-        rest(outlet, place);
+        rest(outlet, place, &since_ns);
     }
     atomic_store_explicit(&outlet->holdup, 0, memory_order_relaxed);
     if (atomic_load_explicit(&reader->state, memory_order_relaxed) != EEGD_READER_ACTIVE)

@@ -84,7 +84,7 @@ class Writer:
         while not self._over.wait(N_SAMPLES / RATE_SPS):
             slab = self.outlet.claim()
             assert slab is not None, "there was no slab, although no more were promised than there are"
-            descriptor = self.outlet.descriptor(slab)
+            descriptor = lib.eegd_outlet_descriptor(self.outlet.pointer, slab)
             descriptor.sample_index, descriptor.n_samples = sample_index, N_SAMPLES
             self.outlet.planes(slab)[:] = sample_index
             self.outlet.publish(slab)

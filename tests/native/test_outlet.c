@@ -4,8 +4,12 @@
 #define _GNU_SOURCE
 #include "outlet.h"
 #include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #include "sender.h"
 #include "stream_fixture.h"
 
@@ -146,6 +150,47 @@ static void test_reader_may_leave_or_fall_quiet_before_it_is_active(void)
     fixture_drop(&leaver);
     fixture_detach(outlet, &mute);
     CHECK_EQ(eegd_outlet_credit_left(outlet), 18);
+    eegd_outlet_free(outlet);
+}
+
+struct sleeper {
+    struct eegd_lease_page *page;
+    _Atomic int woken;
+};
+
+/* Not as an inlet does it, which looks at its connection every 100 ms. */
+static void *sleep_without_limit(void *argument)
+{
+    struct sleeper *sleeper = argument;
+    while (syscall(SYS_futex, &sleeper->page->bell, FUTEX_WAIT, 0, NULL, NULL, 0) < 0 && errno == EINTR)
+        ;
+    sleeper->woken = 1;
+    return NULL;
+}
+
+static void test_direct_reader_that_sleeps_is_woken_when_it_has_to_leave(void)
+{
+    struct eegd_outlet *outlet = fixture_outlet(20, 2, 0);
+    struct fixture_reader reader;
+    struct sleeper sleeper = {0};
+    pthread_t thread;
+    int n_rounds = 0;
+    fixture_prepare(&reader, EEGD_LANE_DIRECT, 4);
+    sleeper.page = reader.page;
+    pthread_create(&thread, NULL, sleep_without_limit, &sleeper);
+    for (; !sleeper.woken && n_rounds < 1000000;
+         n_rounds++) { /* until it sleeps there is nobody to be woken */
+        CHECK(fixture_join(outlet, &reader, EEGD_POLICY_QUEUE) >= 0);
+        eegd_outlet_leave(outlet, reader.place);
+        eegd_outlet_idle(outlet);
+        eegd_outlet_forget(outlet, reader.place);
+        sched_yield();
+    }
+    CHECK(sleeper.woken);
+    syscall(SYS_futex, &sleeper.page->bell, FUTEX_WAKE, INT_MAX, NULL, NULL,
+            0); /* where it failed: no hang */
+    pthread_join(thread, NULL);
+    fixture_drop(&reader);
     eegd_outlet_free(outlet);
 }
 
@@ -521,6 +566,7 @@ int main(void)
     RUN(test_claim_reports_and_counts_that_no_slab_is_free);
     RUN(test_reader_goes_through_its_states);
     RUN(test_reader_may_leave_or_fall_quiet_before_it_is_active);
+    RUN(test_direct_reader_that_sleeps_is_woken_when_it_has_to_leave);
     RUN(test_join_refuses_what_would_overcommit_the_pool);
     RUN(test_join_refuses_nonsense);
     RUN(test_sixty_three_readers_get_every_frame_and_the_next_is_refused);

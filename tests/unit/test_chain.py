@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -135,7 +134,7 @@ def frame_of(n: int = 10, index: int = 0, info: StreamInfo | None = None) -> Fra
     frame = Frame.__new__(Frame)
     descriptor: Any = ffi.new("struct eegd_descriptor *")
     descriptor.sample_index, descriptor.n_samples, descriptor.lead_off = index, n, 0b11
-    frame._native, frame.missed = SimpleNamespace(descriptor=descriptor), 0
+    frame._native, frame.descriptor, frame.missed = None, descriptor, 0
     frame.info = info or info_of()
     data: NDArray[np.float32] = np.arange(index, index + len(frame.info.labels) * n, dtype=np.float32)
     frame._array = data.reshape(-1, n)

@@ -162,6 +162,7 @@ class FakeFrame:
         self.descriptor.period_ns = 1e6
         self.descriptor.flags = flags
         self.descriptor.lead_off = 2
+        self.descriptor.sample_index, self.descriptor.n_samples, self.descriptor.lost_before = index, n, lost
         self.frame_number, self.sample_index, self.n_samples, self.lost_before = number, index, n, lost
         self.flags = flags
         self.data: NDArray[np.float32] = np.arange(index, index + 2 * n, dtype=np.float32).reshape(2, n)
