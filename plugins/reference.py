@@ -8,8 +8,8 @@ A channel that leaves or joins the mean moves the reference by a share of its ow
 on real electrodes. Take offsets away before: chain = ["filter", "reference"].
 
 Adds no delay and keeps no samples, so a gap changes nothing. Has an in-place form for chains. A frame in which too few
-channels are good (one of a list, two for "all") is an error: it is skipped, and missing downstream. Where a channel that counts is NaN at a sample, so is every channel that is
-referenced, at that sample.
+channels are good (one of a list, two for "all") is an error: it is skipped, and missing downstream. Where a channel
+that counts is NaN at a sample, so is every channel that is referenced, at that sample.
 """
 
 from __future__ import annotations

@@ -11,10 +11,11 @@ which spikes and steps raise, or the value of a level. The event `<channel> trip
 threshold, `<channel> clear` once for `trip_hold` no window was above threshold minus hysteresis; the event's sample is
 the window's last. `<channel> clear` also comes when parameters change or the input begins anew, since the trip does.
 
-Time and delay: a value's time is that of the last sample in its window; `delay_ns` adds half the window, so time
-minus delay is the window's middle. Memory: two windows of input, three results, and 500 rows of history. After a gap
-the next value comes one whole window later, since no window spans one; a trip goes on over it. Where a sample is NaN or infinite, as other plugins may make them, values of its channel are NaN
-for as long as that is in the window, and such a value neither trips nor clears.
+Time and delay: a value's time is that of the last sample in its window; `delay_ns` adds half the window, so time minus
+delay is the window's middle. Memory: two windows of input, three results, and 500 rows of history. After a gap the next
+value comes one whole window later, since no window spans one; a trip goes on over it. Where a sample is NaN or
+infinite, as other plugins may make them, values of its channel are NaN for as long as that is in the window, and such a
+value neither trips nor clears.
 """
 
 from __future__ import annotations

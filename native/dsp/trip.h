@@ -26,8 +26,9 @@ struct eegd_trip {
     uint32_t n_trips;  /* how often it has */
 };
 
-/* Looks at the value of a sample; EEGD_TRIP_…: what changed. A value that is NaN or infinite is missing: nothing changes. Sample
- * indices never go back; after a gap, a caller that wants to start anew sets tripped to 0. */
+/* Looks at the value of a sample; EEGD_TRIP_…: what changed. A value that is NaN or infinite is missing:
+ * nothing changes. Sample indices never go back; after a gap, a caller that wants to start anew sets tripped
+ * to 0. */
 int eegd_trip_check(struct eegd_trip *trip, double value, uint64_t sample_index);
 
 #endif
