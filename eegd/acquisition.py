@@ -246,7 +246,7 @@ class Acquisition:
 
     async def _reconfigure(self, config: Config) -> bool:
         try:
-            n_readers = self.server.n_active
+            n_readers = self.server.readers.n_active
             before = self.config
             await self.wind_down(RETURN_S)
             self.end_epoch("reconfigured")
@@ -272,7 +272,7 @@ class Acquisition:
     async def recover(self, cause: str) -> None:
         """Sets the chips up anew after they, or the way to them, failed."""
         try:
-            n_readers = self.server.n_active
+            n_readers = self.server.readers.n_active
             self.end_epoch("restarted", cause)
             await self._come_back(self.config, n_readers, cause)
         finally:
@@ -332,7 +332,7 @@ class Acquisition:
 
     def watch_readers(self) -> None:
         """Reports who missed frames since the last look. For a lossless reader that is an alarm."""
-        self.told.tell_misses(self.server.new_misses())
+        self.told.tell_misses(self.server.readers.new_misses())
 
     def close(self) -> None:
         """Ends the epoch for good and gives the board back. Harmless when repeated."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,6 +19,7 @@ from eegd.listener import Listener
 from eegd.outlet import Outlet
 from eegd.packet import PROTOCOL, RECOVERING, receive_packet, send_packet, value_of
 from eegd.reader import Reader
+from eegd.readers import LEAVING_POLL_S, Readers
 from eegd.runtime_dir import Lock, stream_socket
 from eegd.terms import read_terms
 
@@ -27,7 +27,6 @@ __all__ = ["AttachServer", "Operation"]
 
 HANDSHAKE_S = 2.0
 POLL_S = 0.001
-LEAVING_POLL_S = 0.005
 MAX_PENDING = 64
 
 Operation = Callable[[Mapping[str, Any], Callable[[Mapping[str, object]], None]], None]
@@ -55,7 +54,7 @@ class AttachServer:
         """operations: further requests, which need no attaching, such as those of eegd.live."""
         self.stream = stream
         self.directory = directory
-        self.readers: list[Reader] = []
+        self.readers = Readers()
         self._context = context
         self._describe = describe
         self._on_event = on_event
@@ -63,13 +62,10 @@ class AttachServer:
         self._operations = operations or {}
         self._asking: set[Reader] = set()
         """They wait for the answer to one of those."""
-        self._outlet: Outlet | None = None
         self._stream_epoch = 0
         """The last one; 0 before the first."""
         self._pending: list[Reader] = []
         self._n_endpoints = 0
-        self._leaving: list[Reader] = []
-        """Gone, but the sending thread may still touch their sockets."""
         self._loop = asyncio.get_running_loop()
         path = directory / stream_socket(stream)
         self._lock = Lock(directory / f"{stream}.lock")
@@ -84,18 +80,12 @@ class AttachServer:
 
     @property
     def outlet(self) -> Outlet | None:
-        return self._outlet
-
-    @property
-    def n_active(self) -> int:
-        outlet = self._outlet
-        if outlet is None:
-            return 0
-        return sum(1 for reader in self.readers if reader.place is not None and outlet.state(reader.place) == "active")
+        """Of the epoch at hand; None between two."""
+        return self.readers.outlet
 
     def begin_epoch(self, outlet: Outlet) -> None:
         """Readers that wait, and those that come, now attach to this outlet."""
-        self._outlet = outlet
+        self.readers.outlet = outlet
         self._stream_epoch = outlet.stream_epoch
         waiting, self._pending = self._pending, []
         for reader in waiting:
@@ -114,7 +104,7 @@ class AttachServer:
 
         lost_at_end: samples lost after the last frame, which no frame can tell.
         """
-        outlet = self._outlet
+        outlet = self.outlet
         assert outlet is not None
         stats = outlet.stats()
         packet = {
@@ -131,17 +121,12 @@ class AttachServer:
             with contextlib.suppress(OSError):
                 send_packet(reader.connection, packet)
             self._part(reader)
-        outlet.idle()
-        self._outlet = None
-        outlet.close()
-        for reader in self._leaving:
-            reader.release()
-        self._leaving.clear()
+        self.readers.close_outlet()
 
     def close(self, reason: str = "stopped") -> None:
         """No more attaching. Ends nothing that end_epoch has not ended; who waits for an epoch is told the reason."""
         self._listener.close()
-        for reader in list(self.readers):  # those that wait for an epoch which will not come
+        for reader in self.readers:  # those that wait for an epoch which will not come
             with contextlib.suppress(OSError):
                 send_packet(reader.connection, {"op": "end", "reason": reason})
             self._part(reader)
@@ -161,7 +146,7 @@ class AttachServer:
                 connection.close()
                 return
             self._refuse(lingering, "too many connections")
-        self.readers.append(reader)
+        self.readers.add(reader)
         self._loop.add_reader(connection, self._on_packet, reader)
         self._loop.call_later(HANDSHAKE_S, self._check_progress, reader)
 
@@ -196,8 +181,8 @@ class AttachServer:
         if operation in self._operations and not reader.depth:
             self._ask(reader, self._operations[operation], packet)
             return
-        if operation == "quiet" and reader.place is not None and self._outlet is not None:
-            self._outlet.quiet(reader.place)
+        if operation == "quiet" and reader.place is not None and self.outlet is not None:
+            self.outlet.quiet(reader.place)
             send_packet(reader.connection, {"op": "quieted"})
             return
         if operation != "attach" or reader.depth:
@@ -232,7 +217,7 @@ class AttachServer:
 
     def _answer_describe(self, reader: Reader) -> None:
         description = self._describe_now()
-        if self._outlet is None and description.get("state") != RECOVERING:
+        if self.outlet is None and description.get("state") != RECOVERING:
             self._wait(reader)  # for an epoch that is a moment away, and may differ from the one before
         else:
             send_packet(reader.connection, {"op": "description", "stream": description})
@@ -246,7 +231,7 @@ class AttachServer:
 
     def _serve(self, reader: Reader) -> None:
         """Serves a request; without an epoch at hand it waits for the next one."""
-        outlet = self._outlet
+        outlet = self.outlet
         if reader not in self.readers:
             return
         if not reader.depth:
@@ -258,10 +243,10 @@ class AttachServer:
             pass
         elif reader.depth <= outlet.credit_left:
             self._offer(reader, outlet)
-        elif self._leaving:
+        elif self.readers.are_leaving:
             self._loop.call_later(LEAVING_POLL_S, self._serve, reader)  # what those held comes back in a moment
         else:
-            self._refuse(reader, self._overcommit_text(reader, outlet), holders=self.holders())
+            self._refuse(reader, self._overcommit_text(reader, outlet), holders=self.readers.holders())
 
     def _offer(self, reader: Reader, outlet: Outlet) -> None:
         """Makes page and pipe, and answers with both."""
@@ -293,25 +278,22 @@ class AttachServer:
 
     def _is_full(self, reader: Reader) -> bool:
         """True after the reader was refused because all places are taken."""
-        if len(self.holders()) < self._max_readers:
+        if len(self.readers.holders()) < self._max_readers:
             return False
-        text = f"all {self._max_readers} places of stream {self.stream!r} are taken; held by: {self._held_by()}"
-        self._refuse(reader, text, holders=self.holders())
+        text = f"all {self._max_readers} places of stream {self.stream!r} are taken; held by: {self.readers.held_by()}"
+        self._refuse(reader, text, holders=self.readers.holders())
         return True
 
     def _overcommit_text(self, reader: Reader, outlet: Outlet) -> str:
         return (
             f"depth {reader.depth} would overcommit stream {self.stream!r}: {outlet.credit_left} of "
-            f"{outlet.stats().n_slabs} slabs are left; held by: {self._held_by()}. "
+            f"{outlet.stats().n_slabs} slabs are left; held by: {self.readers.held_by()}. "
             "Ask for less depth, or raise [stream] pool_mb"
         )
 
-    def _held_by(self) -> str:
-        return ", ".join(f"{h['name']} (pid {h['pid']}) {h['depth']}" for h in self.holders()) or "nobody"
-
     def _await_pipe(self, reader: Reader, outlet: Outlet) -> None:
         """Hands over as soon as the peer has connected its end."""
-        if reader not in self.readers or outlet is not self._outlet:
+        if reader not in self.readers or outlet is not self.outlet:
             return
         if reader.is_connected:
             self._hand_over(reader, outlet)
@@ -330,7 +312,7 @@ class AttachServer:
             address = reader.push.underlying if reader.push is not None else None
             reader.place = outlet.join(reader.page_fd, reader.depth, reader.policy, lane, address)
         except EegdError as error:
-            self._refuse(reader, str(error), holders=self.holders())
+            self._refuse(reader, str(error), holders=self.readers.holders())
             return
         with contextlib.suppress(OSError):
             send_packet(reader.connection, {"op": "ready"})
@@ -344,74 +326,19 @@ class AttachServer:
     # ---- leaving ----
 
     def _gone(self, reader: Reader, why: str) -> None:
-        """The peer left, died, or is sent away. Its connection ends now; page and socket when the sender is done."""
+        """The peer left, died, or is sent away."""
         if reader not in self.readers:
             return
         stats = None
-        if reader.place is not None and self._outlet is not None:
-            stats = self._outlet.reader_stats(reader.place)
+        if reader.place is not None and self.outlet is not None:
+            stats = self.outlet.reader_stats(reader.place)
         self._part(reader)
         if reader.place is not None:
             facts = {} if stats is None else {"sent": stats.sent, "missed": stats.missed}
             self._on_event("left", reader, {"why": why, **facts})
 
     def _part(self, reader: Reader) -> None:
-        if reader in self.readers:
-            self.readers.remove(reader)
         if reader in self._pending:
             self._pending.remove(reader)
         self._asking.discard(reader)
-        self._loop.remove_reader(reader.connection)
-        reader.connection.close()
-        if reader.pidfd is not None:
-            self._loop.remove_reader(reader.pidfd)
-            os.close(reader.pidfd)
-            reader.pidfd = None
-        if reader.place is not None and self._outlet is not None:
-            self._outlet.leave(reader.place)
-            if not self._leaving:
-                self._loop.call_soon(self._collect, self._outlet)
-            self._leaving.append(reader)
-        else:
-            reader.release()
-
-    def _collect(self, outlet: Outlet) -> None:
-        """Releases those whose book the sending thread has struck: it will never touch their sockets again."""
-        if outlet is not self._outlet:
-            return
-        for reader in list(self._leaving):
-            assert reader.place is not None
-            if outlet.state(reader.place) == "gone":
-                outlet.forget(reader.place)
-                reader.release()
-                self._leaving.remove(reader)
-        if self._leaving:
-            self._loop.call_later(LEAVING_POLL_S, self._collect, outlet)
-
-    # ---- for the status ----
-
-    def new_misses(self) -> list[tuple[Reader, int]]:
-        """Readers that missed frames since the last call, and how many. Policy latest misses by nature."""
-        outlet = self._outlet
-        if outlet is None:
-            return []
-        misses = []
-        for reader in self.readers:
-            if reader.place is None or reader.policy == "latest":
-                continue
-            missed = outlet.reader_stats(reader.place).missed
-            if missed > reader.told_missed:
-                misses.append((reader, missed - reader.told_missed))
-                reader.told_missed = missed
-        return misses
-
-    def holders(self) -> list[dict[str, object]]:
-        """Who holds how much credit, in the order of attaching."""
-        return [reader.terms_report() for reader in self.readers if reader.place is not None]
-
-    def reader_table(self) -> list[dict[str, object]]:
-        """One row per attached reader."""
-        outlet = self._outlet
-        if outlet is None:
-            return []
-        return [reader.report(outlet.reader_stats(reader.place)) for reader in self.readers if reader.place is not None]
+        self.readers.part(reader)

@@ -69,7 +69,7 @@ class Epoch:
     async def await_readers(self, n_readers: int, within_s: float | None, is_closing: Callable[[], bool]) -> None:
         """Until so many are active, the time is over (None: no limit), or nobody needs them any more."""
         deadline = None if within_s is None else time.monotonic() + within_s
-        while self._server.n_active < n_readers and not is_closing():
+        while self._server.readers.n_active < n_readers and not is_closing():
             if deadline is not None and time.monotonic() > deadline:
                 break
             await asyncio.sleep(POLL_S)

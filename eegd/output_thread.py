@@ -82,7 +82,7 @@ class OutputThread:
 
     @property
     def n_active(self) -> int:
-        return self.call(lambda: self.server.n_active)
+        return self.call(lambda: self.server.readers.n_active)
 
     def begin_epoch(self, output: Output) -> None:
         """Readers can attach from now on."""

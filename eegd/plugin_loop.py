@@ -104,7 +104,7 @@ class PluginLoop:
             "input": self._input,
             **asdict(self.counts),
             "set": self._live.given,
-            "readers": [str(holder["name"]) for holder in self._thread.server.holders()],
+            "readers": [str(holder["name"]) for holder in self._thread.server.readers.holders()],
             "events": self._events.sender.facts(),
             "busy": busy,
         }

@@ -70,7 +70,6 @@ def _stream_report(server: AttachServer, captured: CaptureStats | None) -> dict[
     if outlet is None:
         return {"state": "between epochs", "readers": []}
     stats = outlet.stats()
-    readers = server.reader_table()
     report: dict[str, object] = {
         "state": captured.state if captured is not None else "waiting for readers",
         "stream_epoch": outlet.stream_epoch,
@@ -79,13 +78,10 @@ def _stream_report(server: AttachServer, captured: CaptureStats | None) -> dict[
         "next_sample": stats.next_sample,
         "lost": stats.lost,
         "pool": pool_report(stats),
-        "readers": readers,
+        "readers": server.readers.table(),
     }
     if stats.holdup is not None:
-        report["held_up_by"] = next(
-            (row["name"] for row, reader in zip(readers, server.readers, strict=False) if reader.place == stats.holdup),
-            "?",
-        )
+        report["held_up_by"] = server.readers.name_at(stats.holdup) or "?"
     return report
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,13 +16,6 @@ from eegd.config import load_config, parse_config
 from eegd.control import ControlServer
 from eegd.daemon import Daemon
 from eegd.errors import BoardError, ConfigError, EegdError, ReplayError
-
-
-@pytest.fixture
-def tmp_path() -> Iterator[Path]:
-    """Short, whatever pytest's own directories are called: the names of sockets are limited."""
-    with tempfile.TemporaryDirectory(prefix="eegd-", dir="/tmp") as path:
-        yield Path(path)
 
 
 @pytest.fixture(autouse=True)
@@ -47,29 +39,29 @@ def start(directory: Path, text: str = "") -> Daemon:
     ],
 )
 def test_a_daemon_that_cannot_start_leaves_neither_lock_nor_socket(
-    tmp_path: Path, text: str, error: type[EegdError]
+    directory: Path, text: str, error: type[EegdError]
 ) -> None:
     async def work() -> None:
         with pytest.raises(error):
-            start(tmp_path, text)
-        assert {path.suffix for path in tmp_path.iterdir()} <= {".lock"}
-        daemon = start(tmp_path)
+            start(directory, text)
+        assert {path.suffix for path in directory.iterdir()} <= {".lock"}
+        daemon = start(directory)
         daemon.stop()
         assert await daemon.run() == 0
 
     asyncio.run(work())
 
 
-def test_a_failure_at_the_last_step_undoes_all_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_at_the_last_step_undoes_all_before_it(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise OSError(98, "Address already in use")
 
     async def work() -> None:
         with monkeypatch.context() as patch, pytest.raises(OSError, match="already in use"):
             patch.setattr(ControlServer, "__init__", refuse)
-            start(tmp_path)
-        assert {path.suffix for path in tmp_path.iterdir()} <= {".lock"}
-        daemon = start(tmp_path)
+            start(directory)
+        assert {path.suffix for path in directory.iterdir()} <= {".lock"}
+        daemon = start(directory)
         daemon.stop()
         assert await daemon.run() == 0
 
@@ -77,7 +69,7 @@ def test_a_failure_at_the_last_step_undoes_all_before_it(tmp_path: Path, monkeyp
 
 
 def test_control_answers_and_a_stop_is_heard_while_the_chips_power_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     powering, powered = threading.Event(), threading.Event()
 
@@ -88,7 +80,7 @@ def test_control_answers_and_a_stop_is_heard_while_the_chips_power_up(
     def ask_everything() -> None:
         try:
             assert powering.wait(60)
-            with connect(tmp_path) as client:
+            with connect(directory) as client:
                 assert client.ask("status")["status"]["epochs"] == 0
                 with pytest.raises(EegdError, match="the chips are being set up; try again in a moment"):
                     client.ask("board", settings={"rate": "500"})
@@ -97,7 +89,7 @@ def test_control_answers_and_a_stop_is_heard_while_the_chips_power_up(
             powered.set()
 
     async def work() -> None:
-        daemon = start(tmp_path)
+        daemon = start(directory)
         asking = asyncio.create_task(asyncio.to_thread(ask_everything))
         assert await daemon.run() == 0
         await asking
@@ -108,31 +100,31 @@ def test_control_answers_and_a_stop_is_heard_while_the_chips_power_up(
 
 
 def test_chips_that_do_not_answer_at_the_start_end_the_daemon_with_their_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def power_up(_: Ads1299) -> None:
         raise BoardError("chip 1 is no ADS1299: ID read FFh")
 
     async def work() -> None:
         with pytest.raises(BoardError, match="ID read FFh"):
-            await start(tmp_path).run()
-        assert {path.suffix for path in tmp_path.iterdir()} <= {".lock"}
+            await start(directory).run()
+        assert {path.suffix for path in directory.iterdir()} <= {".lock"}
 
     monkeypatch.setattr(Ads1299, "power_up", power_up)
     asyncio.run(work())
 
 
 def test_a_reload_that_is_refused_brings_no_removed_plugin_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file = tmp_path / "eegd.toml"
+    file = directory / "eegd.toml"
     file.write_text("[plugins]\nrun = ['template']\n")
 
     def refuse(*_: object) -> None:
         raise EegdError("the chips are being set up; try again in a moment")
 
     async def work() -> None:
-        overrides = {"daemon.runtime_dir": str(tmp_path), "daemon.rt_priority": 0, "sim.source": "quiet"}
+        overrides = {"daemon.runtime_dir": str(directory), "daemon.rt_priority": 0, "sim.source": "quiet"}
         daemon = Daemon(load_config(file, overrides), overrides)
         running = asyncio.create_task(daemon.run())
         await asyncio.sleep(0)
@@ -148,13 +140,13 @@ def test_a_reload_that_is_refused_brings_no_removed_plugin_back(
 
 
 def test_a_signal_to_reload_that_fails_does_not_end_the_daemon(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    directory: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def fail() -> None:
         raise OSError(11, "Resource temporarily unavailable")
 
     async def work() -> None:
-        daemon = start(tmp_path)
+        daemon = start(directory)
         monkeypatch.setattr(daemon, "reload", fail)
         running = asyncio.create_task(daemon.run())
         await asyncio.sleep(0)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import tempfile
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -64,13 +63,6 @@ class Bench:
         return self.counters[COUNTER_LABELS.index("capture.samples")].value
 
 
-@pytest.fixture
-def directory() -> Iterator[Path]:
-    """Short: the names of sockets are limited."""
-    with tempfile.TemporaryDirectory(prefix="eegd-", dir="/tmp") as path:
-        yield Path(path)
-
-
 def run(directory: Path, scene: Callable[[Bench], Awaitable[None]]) -> None:
     async def on_loop() -> None:
         with zmq.Context() as context, contextlib.ExitStack() as undo:
@@ -122,7 +114,7 @@ def test_readers_are_awaited_until_the_time_is_over_or_nobody_needs_them(directo
         await bench.epoch.await_readers(1, 0.0, lambda: False)
         await bench.epoch.await_readers(1, None, lambda: True)
         await bench.epoch.await_readers(0, None, lambda: False)
-        assert bench.server.n_active == 0 and bench.epoch.capture is None
+        assert bench.server.readers.n_active == 0 and bench.epoch.capture is None
         bench.epoch.end("stopped")
 
     run(directory, scene)

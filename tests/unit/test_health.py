@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 import socket
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,12 +39,6 @@ class Manager:
                 lines += self.socket.recv(4096).decode().splitlines()
             except BlockingIOError:
                 return lines
-
-
-@pytest.fixture
-def directory() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="eegd-", dir="/tmp") as path:
-        yield Path(path)
 
 
 @pytest.fixture
