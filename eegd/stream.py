@@ -10,24 +10,11 @@ import time
 import warnings
 from collections.abc import AsyncIterator, Iterator
 
-import zmq
-
+from eegd.attachment import RETRY_S, Attachment
 from eegd.block import Block, BlockBuilder
-from eegd.errors import (
-    AttachRefused,
-    DaemonNotRunning,
-    EegdError,
-    LeasesExhausted,
-    ProtocolError,
-    StreamClosed,
-    StreamEnded,
-    StreamForked,
-    StreamLost,
-    WaitTimeout,
-)
+from eegd.errors import LeasesExhausted, ProtocolError, StreamClosed, StreamEnded, StreamForked, StreamLost, WaitTimeout
 from eegd.frame import Frame, StreamInfo
-from eegd.inlet import CARRIED_ON, AttachRequest, End, Inlet, InletStats
-from eegd.readiness import Readiness
+from eegd.inlet import CARRIED_ON, AttachRequest, End, InletStats
 
 __all__ = ["MissedFrames", "Stream"]
 
@@ -35,7 +22,6 @@ EPIPE, ENOBUFS, ENODATA, EINTR, ECHILD = -32, -105, -61, -4, -10
 SLICE_S = 0.1
 """The C core waits no longer at a time."""
 RELEASE_GRACE_S = 0.2
-RETRY_S = 0.02
 
 
 class MissedFrames(RuntimeWarning):
@@ -55,35 +41,37 @@ class Stream:
     def __init__(self, request: AttachRequest, timeout: float | None = None) -> None:
         self._request = request
         self._timeout = timeout
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
         self._pid = os.getpid()
         self._closed = False
         self._warned = False
-        self._may_attach = True
         self._current: Frame | None = None
         self._kept: Frame | None = None
         """Taken for a task that was cancelled meanwhile; the next one to ask gets it."""
         self._next_frame: int | None = None
         self._missed = 0
         self._builder = BlockBuilder()
-        self._readiness: Readiness | None = None
-        """Behind `fileno()`, from its first use on."""
-        self.n_epochs = 1
-        """Stream epochs seen, this one included."""
-        self.ended: End | None = None
-        """How the stream ended, once it has."""
-        self._inlet = Inlet(request, self._context, timeout)
+        self._attachment = Attachment(request, timeout)
 
     # ---- what it is ----
 
     @property
     def info(self) -> StreamInfo:
         """The present epoch's description."""
-        return self._inlet.info
+        return self._attachment.inlet.info
 
     @property
     def closed(self) -> bool:
         return self._closed
+
+    @property
+    def ended(self) -> End | None:
+        """How the stream ended, once it has."""
+        return self._attachment.ended
+
+    @property
+    def n_epochs(self) -> int:
+        """Stream epochs seen, this one included."""
+        return self._attachment.n_epochs
 
     @property
     def policy(self) -> str:
@@ -92,7 +80,7 @@ class Stream:
     @property
     def depth(self) -> int:
         """Credit in frames."""
-        return self._inlet.depth
+        return self._attachment.inlet.depth
 
     @property
     def missed(self) -> int:
@@ -102,7 +90,7 @@ class Stream:
     @property
     def stats(self) -> InletStats:
         self._check_usable()
-        return self._inlet.stats()
+        return self._attachment.inlet.stats()
 
     @property
     def lag_frames(self) -> int:
@@ -143,7 +131,7 @@ class Stream:
             kept, self._kept = self._kept, None
             return kept
         self._drop_current()
-        if self._inlet.pointer is None:  # ended; or lost, and an earlier call gave up waiting
+        if not self._attachment.is_open:  # ended; or lost, and an earlier call gave up waiting
             self._check_usable()  # a system call; where there is an inlet the C core knows of a fork
             if self.ended is not None:
                 raise StreamEnded(self._request.stream, self.ended.reason, self.ended.totals)
@@ -151,7 +139,7 @@ class Stream:
         left = timeout
         while True:
             wait_s = SLICE_S if left is None else max(0.0, min(left, SLICE_S))
-            result = self._inlet.take(int(wait_s * 1e9))
+            result = self._attachment.inlet.take(int(wait_s * 1e9))
             if result == 1:
                 return self._accept()
             if result not in (0, EINTR):
@@ -159,17 +147,17 @@ class Stream:
             if deadline is not None:
                 left = deadline - time.monotonic()
                 if left <= 0 and result == 0:
-                    self._update_readiness()
+                    self._attachment.update_readiness()
                     raise WaitTimeout(f"stream {self._request.stream!r}: no frame within {timeout:g} s")
 
     def _on_refusal(self, result: int, deadline: float | None) -> None:
         if result == EPIPE:
-            self._inlet.hear()
+            self._attachment.inlet.hear()
         elif result == ENODATA:
             self._on_end(deadline)
         elif result == ENOBUFS:
             grace = RELEASE_GRACE_S if deadline is None else min(RELEASE_GRACE_S, max(0, deadline - time.monotonic()))
-            if not self._inlet.wait_for_release(grace):
+            if not self._attachment.inlet.wait_for_release(grace):
                 raise LeasesExhausted(
                     f"stream {self._request.stream!r}: arrays of this program hold all {self.depth} frames of credit, "
                     "so none can arrive. Keep copies (frame.copy()) instead of arrays, release what is done "
@@ -183,14 +171,15 @@ class Stream:
             )
 
     def _accept(self) -> Frame:
-        native, info = self._inlet.taken(), self._inlet.info
+        inlet = self._attachment.inlet
+        native, info = inlet.taken(), inlet.info
         number = native.descriptor.frame_number
         missed = 0 if self._next_frame is None else max(0, number - self._next_frame)
         self._next_frame = number + 1
         frame = self._current = Frame(native, info, missed)
         if missed:
             self._count_missed(missed)
-        self._update_readiness()
+        self._attachment.update_readiness()
         return frame
 
     def _count_missed(self, missed: int) -> None:
@@ -214,42 +203,20 @@ class Stream:
 
     def _on_end(self, deadline: float | None) -> None:
         """Everything of this epoch was taken. Goes on in the next one where there is one; else StreamEnded."""
-        end = self._inlet.end
+        end = self._attachment.inlet.end
         assert end is not None
         frames = end.totals.get("frames")
         if isinstance(frames, int) and self._next_frame is not None and frames > self._next_frame:
             self._count_missed(frames - self._next_frame)  # the last ones never reached this reader
             self._next_frame = frames
         if end.reason != "lost" and end.reason not in CARRIED_ON:
-            self.ended = end
+            self._attachment.ended = end
             raise StreamEnded(self._request.stream, end.reason, end.totals)
         self._attach_again(deadline)
 
     def _attach_again(self, deadline: float | None) -> None:
-        if self._readiness is not None:
-            self._readiness.unwatch(self._inlet)
-        self._inlet.close()
-        if not self._may_attach:
-            raise StreamLost(f"stream {self._request.stream!r} is between two epochs")
-        while True:
-            try:
-                self._inlet = Inlet(self._request, self._context)
-                break
-            except AttachRefused:
-                raise
-            except StreamEnded as error:
-                self.ended = End(error.reason, error.totals)
-                raise
-            except (DaemonNotRunning, StreamLost) as error:
-                if deadline is not None and time.monotonic() > deadline:
-                    raise StreamLost(
-                        f"stream {self._request.stream!r} was lost and has not come back: {error}"
-                    ) from None
-            time.sleep(RETRY_S)
-        self.n_epochs += 1
+        self._attachment.renew(deadline)
         self._next_frame = None
-        if self._readiness is not None:
-            self._readiness.watch(self._inlet)
 
     # ---- iteration ----
 
@@ -277,7 +244,7 @@ class Stream:
         while True:
             left = math.inf if deadline is None else max(0.0, deadline - time.monotonic())
             try:
-                if self._request.lane == "direct" or self._inlet.pointer is None:
+                if self._request.lane == "direct" or not self._attachment.is_open:
                     return await self._take_in_thread(min(left, SLICE_S))
                 return self._take_at_once()
             except WaitTimeout:
@@ -293,11 +260,11 @@ class Stream:
 
     def _take_at_once(self) -> Frame:
         """As `take` with timeout 0, but StreamLost where it would have to attach again, which takes time."""
-        self._may_attach = False
+        self._attachment.may_renew = False
         try:
             return self.take(timeout=0)
         finally:
-            self._may_attach = True
+            self._attachment.may_renew = True
 
     async def _take_in_thread(self, timeout: float) -> Frame:
         taking = asyncio.create_task(asyncio.to_thread(self.take, timeout))
@@ -354,15 +321,7 @@ class Stream:
     def fileno(self) -> int:
         """A descriptor that is readable while a frame (or the end) can be taken with `timeout=0`. Lane zeromq."""
         self._check_usable()
-        if self._request.lane != "zeromq":
-            raise EegdError("fileno() needs lane='zeromq'; a futex, on which lane 'direct' waits, has no descriptor")
-        if self._readiness is None:
-            self._readiness = Readiness(self._inlet)
-        return self._readiness.fileno()
-
-    def _update_readiness(self) -> None:
-        if self._readiness is not None:
-            self._readiness.update(self._inlet)
+        return self._attachment.fileno()
 
     # ---- leaving ----
 
@@ -372,9 +331,7 @@ class Stream:
             return
         self._closed = True
         self._drop_current()
-        self._inlet.close()
-        if self._readiness is not None:
-            self._readiness.close()
+        self._attachment.close()
 
     def __enter__(self) -> Stream:
         return self
