@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,40 +9,15 @@ import pytest
 from numpy.typing import NDArray
 from scipy import signal
 
-from eegd.frame import StreamInfo
-from eegd.params import assign_params, check_params
 from eegd.plugin import Plugin, Result, load_plugin
-
-LABELS = ("Fz", "Oz")
-NO_OUT = np.empty((0, 1), np.float32)
-
-
-@dataclass(slots=True)
-class Samples:
-    """As much of a frame as bandpower reads."""
-
-    data: NDArray[np.float32]
-    sample_index: int
-
-
-def info_at(rate_sps: float) -> StreamInfo:
-    return StreamInfo("raw", "raw", 1, rate_sps, LABELS, ("µV", "µV"), 10, 6_000_000, (), (), (1, 1), {})
+from tests.unit.hosted import LABELS, info_at, made, results_of
 
 
 def started(rate_sps: float = 250.0, **params: object) -> Any:
-    plugin = load_plugin("bandpower")()
-    assign_params(plugin, check_params(type(plugin), params))
+    plugin = made("bandpower", **params)
     plugin.info = info_at(rate_sps)
     plugin.start(plugin.info)
     return plugin
-
-
-def run(plugin: Any, data: NDArray[np.float32], first: int = 0, n_frame: int = 10) -> list[Result]:
-    """All results of a stretch of signal that comes in frames."""
-    results: list[Result] = []
-    for begin in range(0, data.shape[1], n_frame):
-        results += plugin.process(Samples(data[:, begin : begin + n_frame], first + begin), NO_OUT)
-    return results
 
 
 def sine(hz: float, amplitude_uv: float, seconds: float, rate_sps: float = 250.0) -> NDArray[np.float32]:
@@ -67,7 +41,7 @@ def test_it_is_a_plugin_of_kind_features_that_reads_raw() -> None:
 )
 def test_a_sine_of_amplitude_a_gives_half_a_squared_in_its_band_and_nothing_elsewhere(hz: float, band: str) -> None:
     plugin = started()
-    result = run(plugin, sine(hz, 50.0, 2))[-1]
+    result = results_of(plugin, sine(hz, 50.0, 2))[-1]
     assert value(plugin, result, f"Fz.{band}") == pytest.approx(1250, rel=1e-5)
     others = [label for label in plugin.outputs(plugin.info).labels if label != f"Fz.{band}"]
     assert max(value(plugin, result, label) for label in others) < 1250e-6
@@ -78,7 +52,7 @@ def test_a_sine_of_amplitude_a_gives_half_a_squared_in_its_band_and_nothing_else
 def test_band_powers_are_the_integral_of_scipys_density(window: float, rate_sps: float) -> None:
     noise = np.random.default_rng(5).normal(30, 20, (2, round(3 * rate_sps))).cumsum(axis=1).astype(np.float32)
     plugin = started(rate_sps, length=window, step=0.5)
-    results = run(plugin, noise)
+    results = results_of(plugin, noise)
     assert len(results) >= 3
     for result in results:
         block = noise[:, result.sample_index : result.sample_index + result.n_samples]
@@ -104,7 +78,7 @@ def test_total_power_of_all_bins_is_the_variance_under_the_window() -> None:
 
 def test_relative_powers_are_shares_of_all_bands() -> None:
     plugin = started(relative=True)
-    result = run(plugin, sine(10, 50, 2))[-1]
+    result = results_of(plugin, sine(10, 50, 2))[-1]
     assert plugin.outputs(plugin.info).units == "1"
     assert value(plugin, result, "Fz.alpha") == pytest.approx(1, abs=1e-6)
     assert value(plugin, result, "Oz.alpha") == 0
@@ -125,7 +99,7 @@ def test_rate_window_and_delay_are_those_of_whole_samples() -> None:
 
 
 def test_a_value_comes_every_step_once_the_first_window_is_full() -> None:
-    results = run(started(length=1.0, step=0.2), sine(10, 50, 2))
+    results = results_of(started(length=1.0, step=0.2), sine(10, 50, 2))
     assert [result.sample_index for result in results] == [0, 50, 100, 150, 200, 250]
     assert {result.n_samples for result in results} == {250}
 
@@ -133,8 +107,8 @@ def test_a_value_comes_every_step_once_the_first_window_is_full() -> None:
 @pytest.mark.parametrize("n_frame", [1, 7, 400])
 def test_values_do_not_depend_on_the_length_of_frames(n_frame: int) -> None:
     noise = np.random.default_rng(7).normal(0, 10, (2, 2000)).astype(np.float32)
-    expected = run(started(length=0.5, step=0.1), noise, n_frame=50)
-    got = run(started(length=0.5, step=0.1), noise, n_frame=n_frame)
+    expected = results_of(started(length=0.5, step=0.1), noise, n_frame=50)
+    got = results_of(started(length=0.5, step=0.1), noise, n_frame=n_frame)
     assert [result.sample_index for result in got] == [result.sample_index for result in expected]
     np.testing.assert_array_equal([result.values for result in got], [result.values for result in expected])
 
@@ -142,8 +116,8 @@ def test_values_do_not_depend_on_the_length_of_frames(n_frame: int) -> None:
 def test_a_window_never_spans_a_gap() -> None:
     plugin = started(length=1.0, step=0.2)
     wave = sine(10, 50, 3)
-    run(plugin, wave[:, :300])
-    results = run(plugin, wave[:, 310:], first=310)
+    results_of(plugin, wave[:, :300])
+    results = results_of(plugin, wave[:, 310:], first=310)
     assert [result.sample_index for result in results][:2] == [310, 360]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,20 +9,11 @@ import pytest
 from numpy.typing import NDArray
 
 from eegd.errors import ParamError
-from eegd.frame import StreamInfo
-from eegd.params import assign_params, check_params, parse_words
+from eegd.params import check_params, parse_words
 from eegd.plugin import load_plugin
+from tests.unit.hosted import Samples, info_at, made
 
-LABELS = ("Fz", "Oz")
 Array = NDArray[np.float32]
-
-
-@dataclass(slots=True)
-class Samples:
-    """As much of a frame as the plugin reads."""
-
-    data: Array
-    sample_index: int
 
 
 class Posts:
@@ -37,10 +27,9 @@ class Posts:
 
 
 def started(**params: object) -> tuple[Any, Posts]:
-    plugin = load_plugin("detect")()
-    assign_params(plugin, check_params(type(plugin), params))
-    plugin._events = posts = Posts()  # type: ignore[assignment]
-    info = StreamInfo("filter", "filtered", 1, 250.0, LABELS, ("µV", "µV"), 10, 6_000_000, (), (), (1, 1), {})
+    plugin = made("detect", **params)
+    plugin._events = posts = Posts()
+    info = info_at(name="filter", kind="filtered")
     plugin.accept(info)
     plugin.start(info)
     return plugin, posts

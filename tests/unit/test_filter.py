@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,29 +13,16 @@ from scipy import signal
 
 from eegd import design
 from eegd.errors import ParamError
-from eegd.frame import StreamInfo
 from eegd.params import assign_params, check_params, parse_words
 from eegd.plugin import load_plugin
+from tests.unit.hosted import Samples, info_at, made
 
 RATE_SPS = 250.0
-LABELS = ("Fz", "Oz")
 OFFSET_UV = 60_000.0
 
 
-@dataclass(slots=True)
-class Samples:
-    """As much of a frame as the filter reads."""
-
-    data: NDArray[np.float32]
-
-
-def info_at(rate_sps: float) -> StreamInfo:
-    return StreamInfo("raw", "raw", 1, rate_sps, LABELS, ("µV", "µV"), 10, 6_000_000, (), (), (1, 1), {})
-
-
 def started(**params: object) -> Any:
-    plugin = load_plugin("filter")()
-    assign_params(plugin, check_params(type(plugin), params))
+    plugin = made("filter", **params)
     plugin.info = info_at(RATE_SPS)
     plugin.start(plugin.info)
     return plugin

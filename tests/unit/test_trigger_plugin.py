@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from typing import Any
 
 import gpiod
@@ -12,26 +11,15 @@ import pytest
 from numpy.typing import NDArray
 
 from eegd.errors import BoardError, ConfigError
-from eegd.frame import StreamInfo
 from eegd.output_line import EmulatedLine
-from eegd.params import assign_params, check_params
-from eegd.plugin import load_plugin
+from tests.unit.hosted import Samples, info_at, made, set_params
 from tests.unit.test_linux import Computer, computer
 
 __all__ = ["computer"]
 
 WAIT_S = 20.0
-LABELS = ("Fz", "Oz")
-INFO = StreamInfo("filter", "filtered", 1, 250.0, LABELS, ("µV", "µV"), 10, 6_000_000, (), (), (1, 1), {})
+INFO = info_at(name="filter", kind="filtered")
 Array = NDArray[np.float32]
-
-
-@dataclass(slots=True)
-class Samples:
-    data: Array
-    sample_index: int = 0
-    time_ns: int = 1_000_000
-    period_ns: float = 4e6
 
 
 class Posts:
@@ -43,17 +31,13 @@ class Posts:
 
 
 def started(**params: object) -> tuple[Any, EmulatedLine, Posts]:
-    plugin, line = load_plugin("trigger")(), EmulatedLine()
-    set_params(plugin, threshold=10.0, width=0.1, refractory=0.0, per_minute=6000, **params)
-    plugin._events = posts = Posts()  # type: ignore[assignment]
+    line = EmulatedLine()
+    plugin = made("trigger", threshold=10.0, width=0.1, refractory=0.0, per_minute=6000, **params)
+    plugin._events = posts = Posts()
     plugin.accept(INFO)
-    plugin.open_line = lambda: line  # type: ignore[attr-defined]
+    plugin.open_line = lambda: line
     plugin.start(INFO)
     return plugin, line, posts
-
-
-def set_params(plugin: Any, **params: object) -> None:
-    assign_params(plugin, check_params(type(plugin), params))
 
 
 def cross(plugin: Any, row: int = 0) -> None:
@@ -133,8 +117,7 @@ def test_a_detection_of_the_daemon_on_a_channel_fires_and_no_other_event() -> No
 
 
 def real(**params: object) -> Any:
-    plugin = load_plugin("trigger")()
-    set_params(plugin, line=17, **params)
+    plugin = made("trigger", line=17, **params)
     plugin.accept(INFO)
     return plugin
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,37 +10,18 @@ import pywt
 from numpy.typing import NDArray
 
 from eegd.errors import ParamError
-from eegd.frame import StreamInfo
 from eegd.params import assign_params, check_params
-from eegd.plugin import Result, load_plugin
-
-LABELS = ("Fz", "Oz")
-NO_OUT = np.empty((0, 1), np.float32)
-
-
-@dataclass(slots=True)
-class Samples:
-    """As much of a frame as the plugin reads."""
-
-    data: NDArray[np.float32]
-    sample_index: int
+from eegd.plugin import load_plugin
+from tests.unit.hosted import info_at, made, results_of
 
 
 def started(**params: object) -> Any:
-    plugin: Any = load_plugin("wavelet")()
-    assign_params(plugin, check_params(type(plugin), params))
+    plugin = made("wavelet", **params)
     plugin.posted = []
     plugin.post = lambda label, *, value=None, sample_index=None: plugin.posted.append((label, value, sample_index))
-    plugin.accept(StreamInfo("raw", "raw", 1, 250.0, LABELS, ("µV", "µV"), 10, 6_000_000, (), (), (1, 1), {}))
+    plugin.accept(info_at())
     plugin.start(plugin.info)
     return plugin
-
-
-def run(plugin: Any, data: NDArray[np.float32], first: int = 0, n_frame: int = 10) -> list[Result]:
-    results: list[Result] = []
-    for begin in range(0, data.shape[1], n_frame):
-        results += plugin.process(Samples(data[:, begin : begin + n_frame], first + begin), NO_OUT)
-    return results
 
 
 def noise(n_samples: int, scale_uv: float = 10) -> NDArray[np.float32]:
@@ -64,7 +44,7 @@ def test_columns_name_channel_and_level_and_the_axis_has_the_band_in_hz() -> Non
 @pytest.mark.parametrize(("wavelet", "name"), [("haar", "haar"), ("cdf53", "bior2.2"), ("db2", "db2")])
 def test_values_are_mean_squares_of_what_pywavelets_gives(wavelet: str, name: str) -> None:
     x = noise(600)
-    results = run(started(wavelet=wavelet, levels=4), x)
+    results = results_of(started(wavelet=wavelet, levels=4), x)
     assert [result.sample_index for result in results[:3]] == [0, 25, 50]
     for result in results:
         window = x[:, result.sample_index : result.sample_index + 256].astype(np.float64)
@@ -78,15 +58,15 @@ def test_values_are_mean_squares_of_what_pywavelets_gives(wavelet: str, name: st
 def test_a_sine_shows_most_in_the_level_whose_band_it_is_in(hz: float, level: int) -> None:
     t = np.arange(1024) / 250
     x = np.stack([50 * np.sin(2 * np.pi * hz * t), 0 * t]).astype(np.float32)
-    values = np.asarray(run(started(length=1024), x)[-1].values).reshape(2, 5)
+    values = np.asarray(results_of(started(length=1024), x)[-1].values).reshape(2, 5)
     assert int(np.argmax(values[0])) + 1 == level
     assert not values[1].any()
 
 
 def test_a_window_never_spans_a_gap() -> None:
     plugin = started()
-    run(plugin, noise(300))
-    results = run(plugin, noise(400), first=310)
+    results_of(plugin, noise(300))
+    results = results_of(plugin, noise(400), first=310)
     assert [result.sample_index for result in results][:2] == [310, 335]
 
 
@@ -101,9 +81,9 @@ def test_a_spike_trips_its_channel_and_clears_after_the_hold(trip_level: int) ->
     plugin = started(
         length=64, levels=3, step=0.04, trip_channel="Oz", trip_level=trip_level, trip_threshold=20, trip_hold=0.4
     )
-    run(plugin, spike_at(500, 1000, channel=0))
+    results_of(plugin, spike_at(500, 1000, channel=0))
     assert plugin.posted == []
-    run(plugin, spike_at(500, 1000), first=1000)
+    results_of(plugin, spike_at(500, 1000), first=1000)
     (trip, value, at), (clear, _, cleared_at) = plugin.posted
     assert (trip, clear) == ("Oz trip", "Oz clear")
     assert value > 20
@@ -113,8 +93,8 @@ def test_a_spike_trips_its_channel_and_clears_after_the_hold(trip_level: int) ->
 
 def test_a_trip_goes_on_over_a_gap_and_is_cleared_at_the_end() -> None:
     plugin = started(length=64, levels=3, trip_channel="Oz", trip_threshold=20, trip_hold=3600)
-    run(plugin, spike_at(100, 200))
-    run(plugin, noise(500, 0.1), first=1000)
+    results_of(plugin, spike_at(100, 200))
+    results_of(plugin, noise(500, 0.1), first=1000)
     assert [label for label, *_ in plugin.posted] == ["Oz trip"]
     plugin.stop()
     plugin.stop()
@@ -123,7 +103,7 @@ def test_a_trip_goes_on_over_a_gap_and_is_cleared_at_the_end() -> None:
 
 def test_new_parameters_begin_anew_and_clear_a_trip() -> None:
     plugin = started(length=64, levels=3, trip_channel="Oz", trip_threshold=20, trip_hold=10)
-    run(plugin, spike_at(100, 200))
+    results_of(plugin, spike_at(100, 200))
     assign_params(plugin, {"levels": 2})
     plugin.changed(("levels",))
     assert plugin.posted[-1] == ("Oz clear", None, None)
@@ -132,18 +112,18 @@ def test_new_parameters_begin_anew_and_clear_a_trip() -> None:
 
 def test_another_threshold_holds_from_the_next_window_on_and_costs_no_value() -> None:
     plugin = started(length=64, levels=3, step=0.04, trip_channel="Oz", trip_threshold=1000)
-    n_before = len(run(plugin, spike_at(100, 130)))
+    n_before = len(results_of(plugin, spike_at(100, 130)))
     assert plugin.posted == []
     assign_params(plugin, {"trip_threshold": 20.0})
     plugin.changed(("trip_threshold",))
-    results = run(plugin, np.zeros((2, 130), np.float32), first=130)
+    results = results_of(plugin, np.zeros((2, 130), np.float32), first=130)
     assert [result.sample_index for result in results] == [10 * (n_before + n) for n in range(len(results))]
     assert [label for label, *_ in plugin.posted] == ["Oz trip", "Oz clear"]
 
 
 def test_without_a_threshold_nothing_trips() -> None:
     plugin = started()
-    run(plugin, noise(1000, 10_000))
+    results_of(plugin, noise(1000, 10_000))
     assert plugin.posted == []
 
 
