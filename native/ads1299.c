@@ -12,6 +12,7 @@
 #include "ads1299.h"
 
 #include <string.h>
+#include "code_inline.h"
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "the tiled decode assumes a little-endian machine"
@@ -35,14 +36,9 @@ typedef uint8_t bytes16 __attribute__((vector_size(16)));
 typedef int32_t codes4 __attribute__((vector_size(16)));
 typedef float floats4 __attribute__((vector_size(16)));
 
-static inline int32_t code_from_bytes(const uint8_t *bytes)
-{
-    return (int32_t)((uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8) >> 8;
-}
-
 static inline float microvolts(const uint8_t *bytes, double lsb_uv)
 {
-    return (float)((double)code_from_bytes(bytes) * lsb_uv);
+    return (float)((double)eegd_code_at(bytes) * lsb_uv);
 }
 
 /* Samples first … n - 1 of one plane. */
@@ -117,21 +113,24 @@ static TILE_TARGET uint32_t decode_tiles(const struct eegd_conversion_map *map, 
     return i;
 }
 
+static int is_all(const uint8_t *bytes, uint32_t n_bytes, uint8_t value)
+{
+    for (uint32_t i = 0; i < n_bytes; i++)
+        if (bytes[i] != value)
+            return 0;
+    return 1;
+}
+
 int eegd_conversion_check(const struct eegd_conversion_map *map, const uint8_t *bytes)
 {
-    uint8_t any = 0x00, all = 0xFF;
-
-    for (uint32_t i = 0; i < map->n_bytes; i++) {
-        any |= bytes[i];
-        all &= bytes[i];
-    }
-    if (any == 0x00)
+    /* The first byte of a good one is 0xC0 … 0xCF. */
+    if (bytes[0] == 0x00 && is_all(bytes, map->n_bytes, 0x00))
         return EEGD_CONVERSION_ALL_00;
-    if (all == 0xFF)
+    if (bytes[0] == 0xFF && is_all(bytes, map->n_bytes, 0xFF))
         return EEGD_CONVERSION_ALL_FF;
     uint32_t wrong = 0;
     for (uint32_t chip = 0; chip < map->n_chips; chip++) {
-        uint32_t status = eegd_conversion_status(map, bytes, chip);
+        uint32_t status = eegd_status_at(map, bytes, chip);
         wrong |= (status ^ 0xC00000) & 0xF00000;
         wrong |= (status ^ map->status[chip]) & map->status_mask[chip];
     }
@@ -142,14 +141,12 @@ int eegd_conversion_check(const struct eegd_conversion_map *map, const uint8_t *
 
 uint32_t eegd_conversion_status(const struct eegd_conversion_map *map, const uint8_t *bytes, uint32_t chip)
 {
-    const uint8_t *status = bytes + map->chip_offset[chip];
-
-    return (uint32_t)status[0] << 16 | (uint32_t)status[1] << 8 | status[2];
+    return eegd_status_at(map, bytes, chip);
 }
 
 int32_t eegd_code_from_bytes(const uint8_t *bytes)
 {
-    return code_from_bytes(bytes);
+    return eegd_code_at(bytes);
 }
 
 float eegd_conversion_microvolts(const struct eegd_conversion_map *map, const uint8_t *bytes,

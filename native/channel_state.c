@@ -2,6 +2,7 @@
 /* Conditions of the channels, with hysteresis and hold. Runs on the capture thread. See channel_state.h. */
 #include "channel_state.h"
 #include <stdlib.h>
+#include "code_inline.h"
 
 #define FULL_SCALE_CODES 8388608
 #define SHARE(percent) ((FULL_SCALE_CODES * (percent) + 99) / 100)
@@ -23,6 +24,8 @@ void eegd_channel_state_init(struct eegd_channel_state *state, const struct eegd
         state->shown[i] = config->states_before[i];
     for (uint32_t channel = 0; channel < 32; channel++)
         state->code[channel] = INT32_MAX; /* no code */
+    for (uint32_t channel = 0; channel < config->map.n_channels; channel++)
+        state->watched |= (uint32_t)(config->lead_off_mask[channel] != 0) << channel;
 }
 
 static uint32_t all_channels(const struct eegd_channel_state *state)
@@ -45,7 +48,7 @@ static void look_at_codes(struct eegd_channel_state *state, const uint8_t *bytes
 {
     const struct eegd_capture_config *config = state->config;
     for (uint32_t channel = 0; channel < config->map.n_channels; channel++) {
-        int32_t code = eegd_code_from_bytes(bytes + config->map.channel_offset[channel]);
+        int32_t code = eegd_code_at(bytes + config->map.channel_offset[channel]);
         uint32_t bit = UINT32_C(1) << channel;
         note_level(levels, bit, abs(code));
         if (code != state->code[channel] || code == FULL_SCALE_CODES - 1 || code == -FULL_SCALE_CODES)
@@ -58,11 +61,13 @@ static void look_at_codes(struct eegd_channel_state *state, const uint8_t *bytes
         *flat = 0; /* nothing moves at all */
 }
 
-static uint32_t look_at_status(const struct eegd_capture_config *config, const uint8_t *bytes)
+static uint32_t look_at_status(const struct eegd_channel_state *state, const uint8_t *bytes)
 {
+    const struct eegd_capture_config *config = state->config;
     uint32_t off = 0;
-    for (uint32_t channel = 0; channel < config->map.n_channels; channel++) {
-        uint32_t status = eegd_conversion_status(&config->map, bytes, config->lead_off_chip[channel]);
+    for (uint32_t left = state->watched; left; left &= left - 1) {
+        uint32_t channel = (uint32_t)__builtin_ctz(left);
+        uint32_t status = eegd_status_at(&config->map, bytes, config->lead_off_chip[channel]);
         off |= (uint32_t)((status & config->lead_off_mask[channel]) != 0) << channel;
     }
     return off;
@@ -106,7 +111,7 @@ int eegd_channel_state_take(struct eegd_channel_state *state, const uint8_t *byt
                             int64_t drdy_ns, struct eegd_channel_seen *seen)
 {
     struct levels levels = {0, 0, 0, 0};
-    uint32_t flat = 0, off = look_at_status(state->config, bytes), any = 0;
+    uint32_t flat = 0, off = look_at_status(state, bytes), any = 0;
     look_at_codes(state, bytes, &levels, &flat);
     *seen = (struct eegd_channel_seen){
         .railed = levels.above_90, .near_rail = levels.above_75, .flat = flat, .lead_off = off};

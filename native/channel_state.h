@@ -33,6 +33,7 @@ struct eegd_channel_seen {
 
 struct eegd_channel_state {
     const struct eegd_capture_config *config;
+    uint32_t watched;                /* channels with a comparator, a bit for each */
     uint32_t shown[EEGD_N_STATES];   /* entered and not left, a bit for each channel */
     uint32_t changed[EEGD_N_STATES]; /* by the last sample */
     uint32_t waiting[EEGD_N_STATES]; /* on the way in or out */

@@ -6,6 +6,7 @@
 #include <time.h>
 #include "board.h"
 #include "channel_state.h"
+#include "code_inline.h"
 #include "descriptor.h"
 #include "outlet.h"
 #include "sender.h"
@@ -67,7 +68,7 @@ int eegd_framing_append(struct eegd_framing *framing, const struct eegd_sample *
         begin(framing, sample);
     eegd_conversion_decode(map, sample->bytes, framing->planes, framing->stride, framing->n_samples);
     for (uint32_t chip = 0; chip < map->n_chips; chip++) {
-        uint32_t status = eegd_conversion_status(map, sample->bytes, chip);
+        uint32_t status = eegd_status_at(map, sample->bytes, chip);
         framing->descriptor->status_or[chip] |= status;
         framing->descriptor->status_and[chip] &= status;
     }

@@ -3,6 +3,7 @@
 #include "verdict.h"
 #include <stdlib.h>
 #include <string.h>
+#include "code_inline.h"
 
 #define FAR_FROM_ZERO 1000 /* codes; more than noise about an offset of nearly 0 */
 #define BY_CHANCE 1e-10
@@ -15,14 +16,27 @@ static uint32_t end_of_chip(const struct eegd_conversion_map *map, uint32_t chip
     return chip + 1 < map->n_chips ? map->chip_offset[chip + 1] : map->n_bytes;
 }
 
-/* The highest offsets of this chip's channels, highest first. */
-static void find_tail(const struct eegd_conversion_map *map, uint32_t chip, uint32_t *tail)
+/* The channels whose codes lie within this chip's bytes. */
+static void find_codes(struct eegd_verdict *verdict, uint32_t chip)
 {
-    uint32_t end = end_of_chip(map, chip);
+    const struct eegd_conversion_map *map = &verdict->config->map;
+    for (uint32_t channel = 0; channel < map->n_channels; channel++) {
+        uint32_t offset = map->channel_offset[channel];
+        if (offset <= map->chip_offset[chip] || offset >= end_of_chip(map, chip))
+            continue;
+        verdict->channel[chip][verdict->n_codes[chip]] = (uint8_t)channel;
+        verdict->code[chip][verdict->n_codes[chip]++] = (uint8_t)offset;
+    }
+}
+
+/* The highest offsets of this chip's channels, highest first. */
+static void find_tail(struct eegd_verdict *verdict, uint32_t chip)
+{
+    uint32_t *tail = verdict->tail[chip], end = EEGD_MAX_CONVERSION_BYTES;
     for (uint32_t n = 0; n < EEGD_TAIL; n++) {
-        for (uint32_t channel = 0; channel < map->n_channels; channel++) {
-            uint32_t offset = map->channel_offset[channel];
-            if (offset > map->chip_offset[chip] && offset < end && offset > tail[n])
+        for (uint32_t i = 0; i < verdict->n_codes[chip]; i++) {
+            uint32_t offset = verdict->code[chip][i];
+            if (offset < end && offset > tail[n])
                 tail[n] = offset;
         }
         end = tail[n];
@@ -34,16 +48,18 @@ void eegd_verdict_init(struct eegd_verdict *verdict, const struct eegd_capture_c
     *verdict = (struct eegd_verdict){.config = config};
     for (uint32_t channel = 0; channel < config->map.n_channels; channel++)
         verdict->stays[channel] = STAYS_ALWAYS;
-    for (uint32_t chip = 0; chip < config->map.n_chips && chip < 4; chip++)
-        find_tail(&config->map, chip, verdict->tail[chip]);
+    for (uint32_t chip = 0; chip < config->map.n_chips && chip < 4; chip++) {
+        find_codes(verdict, chip);
+        find_tail(verdict, chip);
+    }
 }
 
 /* Whether some channel of a chip ahead of `end` is far from 0. */
-static int is_alive(const struct eegd_conversion_map *map, const uint8_t *bytes, uint32_t begin, uint32_t end)
+static int is_alive(const struct eegd_verdict *verdict, uint32_t chip, const uint8_t *bytes, uint32_t end)
 {
-    for (uint32_t channel = 0; channel < map->n_channels; channel++) {
-        uint32_t offset = map->channel_offset[channel];
-        if (offset > begin && offset < end && abs(eegd_code_from_bytes(bytes + offset)) >= FAR_FROM_ZERO)
+    for (uint32_t i = 0; i < verdict->n_codes[chip]; i++) {
+        uint32_t offset = verdict->code[chip][i];
+        if (offset < end && abs(eegd_code_at(bytes + offset)) >= FAR_FROM_ZERO)
             return 1;
     }
     return 0;
@@ -53,14 +69,13 @@ static int is_alive(const struct eegd_conversion_map *map, const uint8_t *bytes,
  * all channels may pass 0 together. */
 static int is_cut(const struct eegd_verdict *verdict, const uint8_t *bytes)
 {
-    const struct eegd_conversion_map *map = &verdict->config->map;
-    for (uint32_t chip = 0; chip < map->n_chips; chip++) {
+    for (uint32_t chip = 0; chip < verdict->config->map.n_chips; chip++) {
         const uint32_t *tail = verdict->tail[chip];
         uint32_t n = 0;
-        while (n < EEGD_TAIL && tail[n] && !eegd_code_from_bytes(bytes + tail[n]) &&
-               abs(eegd_code_from_bytes(verdict->before + tail[n])) >= FAR_FROM_ZERO)
+        while (n < EEGD_TAIL && tail[n] && !eegd_code_at(bytes + tail[n]) &&
+               abs(eegd_code_at(verdict->before + tail[n])) >= FAR_FROM_ZERO)
             n++;
-        if (n == EEGD_TAIL && is_alive(map, bytes, map->chip_offset[chip], tail[EEGD_TAIL - 1]))
+        if (n == EEGD_TAIL && is_alive(verdict, chip, bytes, tail[EEGD_TAIL - 1]))
             return 1;
     }
     return 0;
@@ -69,19 +84,16 @@ static int is_cut(const struct eegd_verdict *verdict, const uint8_t *bytes)
 /* At the last code of either end, where a live input stands still, too. */
 static int is_at_end(const uint8_t *code_bytes)
 {
-    int32_t code = eegd_code_from_bytes(code_bytes);
+    int32_t code = eegd_code_at(code_bytes);
     return code == 0x7FFFFF || code == -0x800000;
 }
 
 /* Whether all channels of a chip are at an end, or it has none. */
-static int is_clipped(const struct eegd_conversion_map *map, const uint8_t *bytes, uint32_t begin,
-                      uint32_t end)
+static int is_clipped(const struct eegd_verdict *verdict, uint32_t chip, const uint8_t *bytes)
 {
-    for (uint32_t channel = 0; channel < map->n_channels; channel++) {
-        uint32_t offset = map->channel_offset[channel];
-        if (offset > begin && offset < end && !is_at_end(bytes + offset))
+    for (uint32_t i = 0; i < verdict->n_codes[chip]; i++)
+        if (!is_at_end(bytes + verdict->code[chip][i]))
             return 0;
-    }
     return 1;
 }
 
@@ -89,19 +101,15 @@ static int is_clipped(const struct eegd_conversion_map *map, const uint8_t *byte
  * the share of repeats that it has shown, would give them once in 1 / BY_CHANCE times. Channels are
  * independent, since each converter has noise of its own (SBAS499C, table 1: 1.5 LSB and more at any gain and
  * rate). */
-static uint32_t repeats_of_frozen(const struct eegd_verdict *verdict, const uint8_t *bytes, uint32_t begin,
-                                  uint32_t end)
+static uint32_t repeats_of_frozen(const struct eegd_verdict *verdict, uint32_t chip, const uint8_t *bytes)
 {
-    const struct eegd_conversion_map *map = &verdict->config->map;
     uint32_t most = verdict->config->frozen_run - 1, n = 1;
     double chance = 1, all;
     if (!verdict->config->frozen_learns)
         return most;
-    for (uint32_t channel = 0; channel < map->n_channels; channel++) {
-        uint32_t offset = map->channel_offset[channel];
-        if (offset > begin && offset < end && !is_at_end(bytes + offset))
-            chance *= (double)verdict->stays[channel] / STAYS_ALWAYS;
-    }
+    for (uint32_t i = 0; i < verdict->n_codes[chip]; i++)
+        if (!is_at_end(bytes + verdict->code[chip][i]))
+            chance *= (double)verdict->stays[verdict->channel[chip][i]] / STAYS_ALWAYS;
     for (all = chance; all > BY_CHANCE && n < most; n++)
         all *= chance;
     return n;
@@ -114,16 +122,13 @@ static uint32_t share_after(uint32_t share, int stayed)
 
 /* Follows the share of conversions in which a channel repeats its code, over about the last 64 of them. A
  * chip that moves again after some repeats was not frozen: only now do they count. */
-static void learn(struct eegd_verdict *verdict, const uint8_t *bytes, uint32_t chip, uint32_t end)
+static void learn(struct eegd_verdict *verdict, uint32_t chip, const uint8_t *bytes)
 {
-    const struct eegd_conversion_map *map = &verdict->config->map;
-    for (uint32_t channel = 0; channel < map->n_channels; channel++) {
-        uint32_t offset = map->channel_offset[channel], share = verdict->stays[channel];
-        if (offset <= map->chip_offset[chip] || offset >= end)
-            continue;
+    for (uint32_t n = 0; n < verdict->n_codes[chip]; n++) {
+        uint32_t *share = &verdict->stays[verdict->channel[chip][n]], offset = verdict->code[chip][n];
         for (uint32_t i = 0; i < verdict->passed_run[chip]; i++)
-            share = share_after(share, 1);
-        verdict->stays[channel] = share_after(share, !memcmp(bytes + offset, verdict->before + offset, 3));
+            *share = share_after(*share, 1);
+        *share = share_after(*share, eegd_code_at(bytes + offset) == eegd_code_at(verdict->before + offset));
     }
     verdict->passed_run[chip] = 0;
 }
@@ -138,10 +143,10 @@ static int is_frozen(struct eegd_verdict *verdict, const uint8_t *bytes)
         uint32_t begin = map->chip_offset[chip], end = end_of_chip(map, chip);
         if (memcmp(bytes + begin, verdict->before + begin, end - begin)) {
             verdict->equal_run[chip] = 0;
-            learn(verdict, bytes, chip, end);
-        } else if (is_clipped(map, bytes, begin, end)) {
+            learn(verdict, chip, bytes);
+        } else if (is_clipped(verdict, chip, bytes)) {
             verdict->equal_run[chip] = 0;
-        } else if (++verdict->equal_run[chip] >= repeats_of_frozen(verdict, bytes, begin, end)) {
+        } else if (++verdict->equal_run[chip] >= repeats_of_frozen(verdict, chip, bytes)) {
             frozen = 1;
         } else {
             verdict->passed_run[chip]++;

@@ -28,6 +28,9 @@ struct eegd_verdict {
     uint32_t passed_run[4];                    /*   and how many of them were not called frozen */
     uint32_t stays[32];                        /* per channel: share that repeated a code, in 65536ths */
     uint8_t before[EEGD_MAX_CONVERSION_BYTES]; /* the last one with the right words */
+    uint32_t n_codes[4];                       /* per chip: its channels, */
+    uint8_t channel[4][32];                    /*   their numbers, */
+    uint8_t code[4][32];                       /*   and where their codes are in the bytes */
     uint32_t tail[4][EEGD_TAIL];               /* per chip: where its last channels' codes are; 0: too few */
 };
 

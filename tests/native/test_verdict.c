@@ -223,6 +223,37 @@ static void test_channels_that_are_off_are_not_missed(void)
     CHECK_EQ(eegd_verdict_take(&verdict, bytes), -1);
 }
 
+/* Planes go by montage, not by chip: the same bytes have the same verdict. */
+static void test_the_order_of_the_channels_changes_nothing(void)
+{
+    uint32_t seed = 3;
+    struct eegd_capture_config turned;
+    struct eegd_verdict other;
+    int n_frozen = 0, n_cut = 0;
+    prepare();
+    config.frozen_learns = 1;
+    config.frozen_run = 32;
+    turned = config;
+    for (uint32_t i = 0; i < 16; i++)
+        turned.map.channel_offset[i] = config.map.channel_offset[(i * 7 + 5) % 16];
+    eegd_verdict_init(&verdict, &config);
+    eegd_verdict_init(&other, &turned);
+    for (int i = 0; i < 20000; i++) {
+        uint8_t held[CHIP_BYTES];
+        memcpy(held, bytes + CHIP_BYTES, CHIP_BYTES);
+        make_noise(&seed, 1 + i / 2000 * 20);
+        if (i % 50 == 0)
+            memcpy(bytes + CHIP_BYTES, held, CHIP_BYTES);
+        if (i % 70 == 0)
+            memset(bytes + 15, 0, 12);
+        int cause = eegd_verdict_take(&verdict, bytes);
+        CHECK_EQ(eegd_verdict_take(&other, bytes), cause);
+        n_frozen += cause == EEGD_COUNT_FROZEN;
+        n_cut += cause == EEGD_COUNT_CUT;
+    }
+    CHECK(n_frozen > 100 && n_cut > 100);
+}
+
 int main(void)
 {
     RUN(test_each_cause_has_its_counter);
@@ -234,5 +265,6 @@ int main(void)
     RUN(test_a_chip_that_falls_silent_in_the_midst_of_a_read_is_cut_off);
     RUN(test_of_several_that_are_cut_off_in_a_row_each_is_found);
     RUN(test_channels_that_are_off_are_not_missed);
+    RUN(test_the_order_of_the_channels_changes_nothing);
     return check_report();
 }
