@@ -17,6 +17,7 @@ from eegd.events import subscribed
 from eegd.frame import StreamInfo
 from eegd.inlet import AttachRequest, describe_stream
 from eegd.packet import decode_packet, reason_of, receive_packet, send_packet
+from eegd.params import no_parameter
 from eegd.remote_params import Applied, as_word, ask_params, set_params
 from eegd.runtime_dir import CONTROL_SOCKET, find_dir
 from eegd.stream import Stream
@@ -96,7 +97,7 @@ class Client:
         if parameter is None:
             return values
         if parameter not in values:
-            raise ParamError(f"{plugin}: no parameter {parameter!r:.60}; there are: {', '.join(values) or 'none'}")
+            raise ParamError(f"{plugin}: {no_parameter(parameter, values)}")
         return values[parameter]
 
     def set(self, plugin: str, /, *words: object, **values: object) -> Applied:

@@ -52,6 +52,7 @@ __all__ = [
     "SimConfig",
     "StreamConfig",
     "effective_toml",
+    "examine_config",
     "load_config",
     "override",
     "parse_config",
@@ -111,9 +112,20 @@ def load_config(
 ) -> Config:
     """Reads a file, or the defaults when there is none. `overrides`, such as {"board.rate_sps": 500}, win;
     None among them means not given. `base` names a board whose file holds where the other one says nothing."""
+    config, problems = examine_config(path, overrides, base)
+    problems.stop()
+    return config
+
+
+def examine_config(
+    path: str | os.PathLike[str] | None, overrides: Mapping[str, object] | None = None, base: str | None = None
+) -> tuple[Config, Problems]:
+    """As load_config, with what is wrong instead of an error; the tables in which there is something wrong have
+    defaults in its place. Raises ConfigError only for what is no such file at all."""
     if path is None:
-        return dataclasses.replace(parse_config("", DEFAULTS_NAME, overrides, base), path=None)
-    return parse_config(_read_text(os.fspath(path)), os.fspath(path), overrides, base)
+        config, problems = _examined("", DEFAULTS_NAME, overrides, base)
+        return dataclasses.replace(config, path=None), problems
+    return _examined(_read_text(os.fspath(path)), os.fspath(path), overrides, base)
 
 
 def _read_text(path: str) -> str:
@@ -140,13 +152,22 @@ def parse_config(
     text: str, name: str, overrides: Mapping[str, object] | None = None, base: str | None = None
 ) -> Config:
     """As load_config, from text; `name` stands for the file in messages."""
+    config, problems = _examined(text, name, overrides, base)
+    problems.stop()
+    return config
+
+
+def _examined(
+    text: str, name: str, overrides: Mapping[str, object] | None, base: str | None
+) -> tuple[Config, Problems]:
     tree, origins = _parse(text, name), {}
     if base is not None:
         below = _parse(_read_text(os.fspath(board_file(base))), f"board {base}")
         origins = _complete(tree, below, f"board {base}")
     given = {path: value for path, value in (overrides or {}).items() if value is not None}
     override(tree, given)
-    return dataclasses.replace(_build(tree, name, {**origins, **dict.fromkeys(given, COMMAND_LINE)}), base=base)
+    config, problems = _build(tree, name, {**origins, **dict.fromkeys(given, COMMAND_LINE)})
+    return dataclasses.replace(config, base=base), problems
 
 
 def _complete(tree: dict[str, Any], below: dict[str, Any], origin: str) -> dict[str, str]:
@@ -191,8 +212,9 @@ def override(tree: dict[str, Any], given: Mapping[str, object]) -> None:
         tree["stream"].pop("frame_samples" if "stream.frame_ms" in lengths else "frame_ms", None)
 
 
-def _build(tree: dict[str, Any], name: str, origins: Mapping[str, str]) -> Config:
-    """origins: where values by dotted names came from, if not from `name`."""
+def _build(tree: dict[str, Any], name: str, origins: Mapping[str, str]) -> tuple[Config, Problems]:
+    """origins: where values by dotted names came from, if not from `name`. Tables are judged together only where each
+    is sound by itself: a default in place of a bad value would contradict what nobody wrote."""
     problems = Problems(name, origins)
     _check_tables(tree, problems)
 
@@ -214,16 +236,20 @@ def _build(tree: dict[str, Any], name: str, origins: Mapping[str, str]) -> Confi
         plugins=read_plugins(tree.get("plugins", {}), problems),
         daemon=DaemonConfig(**values("daemon")),
     )
-    problems.stop()
-    check_board(board, problems)
-    check_montage(config.montage, board, problems)
-    check_detectors(config.detectors, config.chip_markers, board, config.montage, problems)
-    check_inputs(config.markers, config.trigger, board, problems)
-    _check_replay(config, problems)
-    _check_own_clocks(config, problems)
-    _check_frame(config, problems)
-    problems.stop()
-    return config
+    if problems.sound("board"):
+        check_board(board, problems)
+    if problems.sound("board", "montage"):
+        check_montage(config.montage, board, problems)
+    if problems.sound("board", "montage", "detector", "chip_marker"):
+        check_detectors(config.detectors, config.chip_markers, board, config.montage, problems)
+    if problems.sound("board", "marker", "trigger"):
+        check_inputs(config.markers, config.trigger, board, problems)
+    if problems.sound("board", "replay", "sim"):
+        _check_replay(config, problems)
+        _check_own_clocks(config, problems)
+    if problems.sound("board", "stream"):
+        _check_frame(config, problems)
+    return config, problems
 
 
 def _check_tables(tree: dict[str, Any], problems: Problems) -> None:
@@ -318,5 +344,6 @@ def _values(table: Any) -> dict[str, Any]:
 
 def rebuilt(config: Config, tree: dict[str, Any], given: Mapping[str, object]) -> Config:
     """What a changed tree of this configuration makes; `given` is what came from the command line."""
-    built = _build(tree, config.path or DEFAULTS_NAME, dict.fromkeys(given, COMMAND_LINE))
+    built, problems = _build(tree, config.path or DEFAULTS_NAME, dict.fromkeys(given, COMMAND_LINE))
+    problems.stop()
     return dataclasses.replace(built, path=config.path, base=config.base)

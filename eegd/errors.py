@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 __all__ = [
     "AttachRefused",
     "BoardError",
@@ -38,7 +40,14 @@ class ConfigError(EegdError):
 
 
 class ParamError(EegdError):
-    """A plugin parameter that is unknown, missing, or out of its declared range."""
+    """A plugin parameter that is unknown, missing, or out of its declared range.
+
+    problems: what is wrong by parameter, where that is known one by one.
+    """
+
+    def __init__(self, text: str = "", problems: Mapping[str, str] | None = None) -> None:
+        super().__init__(text)
+        self.problems = dict(problems or {})
 
 
 class PluginError(EegdError):

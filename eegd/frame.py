@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from eegd._native import ffi, lib
 from eegd.errors import FrameReleased, FrameShared, ProtocolError
+from eegd.near import meant
 from eegd.packet import RECOVERING
 
 __all__ = ["FLAGS", "Frame", "StreamInfo", "flag_names"]
@@ -100,7 +101,8 @@ class StreamInfo:
         """Row of a channel. Raises KeyError with the labels there are."""
         with suppress(ValueError):
             return self.labels.index(label)
-        raise KeyError(f"no channel {label!r} in {self.stream!r}; there are {', '.join(self.labels)}")
+        hint, there = meant(label, self.labels), ", ".join(self.labels)
+        raise KeyError(f"no channel {label!r}{hint} in {self.stream!r}; there are {there}")
 
 
 class Frame:

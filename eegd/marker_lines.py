@@ -11,9 +11,9 @@ from eegd.config import Config
 from eegd.events import EventPublisher
 from eegd.input_lines import GpioLines, InputLines
 from eegd.markers import Markers
-from eegd.sim_lines import Change, SimLines, demo_changes, play, read_changes
+from eegd.sim_lines import DEMO, Change, SimLines, demo_changes, play, read_changes
 
-__all__ = ["open_markers"]
+__all__ = ["check_triggers", "open_markers"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +70,17 @@ def open_markers(config: Config, events: EventPublisher, acquisitions: Acquisiti
     return markers
 
 
+def check_triggers(config: Config) -> None:
+    """Raises ConfigError where [sim] triggers is a file that cannot be read, or names lines that are not there."""
+    if config.sim.triggers is not None:
+        _changes(config, wanted_lines(config))
+
+
 def _changes(config: Config, wanted: list[Line]) -> Iterator[Change] | None:
     triggers = config.sim.triggers
     if config.board.kind != "sim" or triggers is None:
         return None
-    if triggers != "demo":
+    if triggers != DEMO:
         return iter(read_changes(triggers, [line.name for line in wanted]))
     n_markers, n_bits = len(config.markers), len(config.trigger.lines)
     bits = range(n_markers, n_markers + n_bits)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from eegd.errors import NeedsUnmet
 from eegd.frame import StreamInfo
 
-__all__ = ["INPUT_KINDS", "Needs"]
+__all__ = ["INPUT_KINDS", "Needs", "unmet_needs"]
 
 INPUT_KINDS = ("raw", "filtered", "features")
 
@@ -33,13 +34,7 @@ class Needs:
 
     def check(self, plugin: str, info: StreamInfo) -> None:
         """Raises NeedsUnmet, which names the plugin, every need that is not met, and what the input has."""
-        unmet = []
-        if info.kind not in self.kinds:
-            unmet.append(f"an input of kind {' or '.join(self.kinds)}, and {info.stream!r} is of kind {info.kind}")
-        if not self.rate_sps[0] <= info.rate_sps <= self.rate_sps[1]:
-            unmet.append(f"{_range(self.rate_sps, 'SPS')}, and {info.stream!r} has {info.rate_sps:g}")
-        if not self.n_channels[0] <= len(info.labels) <= self.n_channels[1]:
-            unmet.append(f"{_range(self.n_channels, 'channels')}, and {info.stream!r} has {len(info.labels)}")
+        unmet = unmet_needs(self.describe(), info.stream, info.kind, info.rate_sps, len(info.labels))
         if unmet:
             raise NeedsUnmet(f"plugin {plugin!r} needs {'; '.join(unmet)}")
 
@@ -50,6 +45,20 @@ class Needs:
             "n_channels": [limit if math.isfinite(limit) else None for limit in self.n_channels],
             "kinds": list(self.kinds),
         }
+
+
+def unmet_needs(
+    needs: Mapping[str, Any], stream: str, kind: str, rate_sps: float | None, n_channels: int | None
+) -> list[str]:
+    """Every need, as described, that this stream does not meet, with what it has. None: that is not known."""
+    unmet = []
+    if kind not in needs["kinds"]:
+        unmet.append(f"an input of kind {' or '.join(needs['kinds'])}, and {stream!r} is of kind {kind}")
+    for key, unit, has in (("rate_sps", "SPS", rate_sps), ("n_channels", "channels", n_channels)):
+        low, high = (math.inf if limit is None else limit for limit in needs[key])
+        if has is not None and not low <= has <= high:
+            unmet.append(f"{_range((low, high), unit)}, and {stream!r} has {has:g}")
+    return unmet
 
 
 def _range(limits: tuple[float, float], unit: str) -> str:

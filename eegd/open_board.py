@@ -11,14 +11,19 @@ from eegd.frame import FLAGS
 from eegd.linux import open_linux_board
 from eegd.sim import open_sim_board, sim_flags
 
-__all__ = ["frame_flags", "open_board"]
+__all__ = ["check_cpu", "frame_flags", "open_board"]
+
+
+def check_cpu(config: Config) -> None:
+    """Raises ConfigError where this computer has no such core."""
+    cpu, n_cpus = config.daemon.cpu, os.cpu_count()
+    if cpu is not None and n_cpus is not None and cpu >= n_cpus:
+        raise ConfigError(f"[daemon] cpu = {cpu}: this computer has cores 0 to {n_cpus - 1}")
 
 
 def open_board(config: Config) -> Board:
     """Opens it; the caller owns it. ConfigError or BoardError where this computer does not have it."""
-    cpu, n_cpus = config.daemon.cpu, os.cpu_count()
-    if cpu is not None and n_cpus is not None and cpu >= n_cpus:
-        raise ConfigError(f"[daemon] cpu = {cpu}: this computer has cores 0 to {n_cpus - 1}")
+    check_cpu(config)
     if config.board.kind == "sim":
         return open_sim_board(config)
     return open_linux_board(config)

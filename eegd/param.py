@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Generic, TypeVar, overload
 
 from eegd.errors import ParamError
+from eegd.near import meant
 
 __all__ = ["ALL_CHANNELS", "KINDS", "REQUIRED", "Param"]
 
@@ -191,7 +192,8 @@ class Param(Generic[T]):
 
     def _refusal(self, value: object) -> ParamError:
         shown = list(value) if isinstance(value, tuple) else value
-        return ParamError(f"{self.name} = {shown!r:.60}: {self.allowed()}")
+        hint = meant(value, map(str, self.choices)) if self.choices and isinstance(value, str) else ""
+        return ParamError(f"{self.name} = {shown!r:.60}{hint}: {self.allowed()}")
 
 
 def _kind_of(default: object) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from eegd.errors import ParamError
+from eegd.near import meant
 from eegd.param import ALL_CHANNELS, KINDS, REQUIRED, Param
 
 __all__ = [
@@ -18,6 +20,7 @@ __all__ = [
     "check_params",
     "declared_params",
     "describe_params",
+    "no_parameter",
     "param_values",
     "parse_words",
     "resolve_channels",
@@ -46,24 +49,33 @@ def describe_params(plugin: type) -> list[dict[str, object]]:
 def check_params(plugin: type, values: Mapping[str, object], *, partial: bool = False) -> dict[str, Any]:
     """The values as the plugin will see them; texts are parsed. partial: required ones may be absent.
 
-    Raises ParamError that begins with the plugin's name and says what is allowed. All are good, or none is taken.
+    Raises ParamError that begins with the plugin's name and says of all that is wrong what is allowed. All are good,
+    or none is taken.
     """
     declared = declared_params(plugin)
     name = _name_of(plugin)
     checked: dict[str, Any] = {}
+    problems: dict[str, str] = {}
     for key, value in values.items():
         if key not in declared:
-            known = ", ".join(declared) or "none"
-            raise ParamError(f"{name}: no parameter {key!r:.60}; there are: {known}")
+            problems[key] = no_parameter(key, declared)
+            continue
         param = declared[key]
         try:
             checked[key] = param.parse(value) if isinstance(value, str) else param.check(value)
         except ParamError as error:
-            raise ParamError(f"{name}: {error}") from None
+            problems[key] = str(error)
     for key, param in declared.items():
         if param.is_required and key not in values and not partial:
-            raise ParamError(f"{name}: {key} must be given: {param.allowed()}")
+            problems[key] = f"{key} must be given: {param.allowed()}"
+    if problems:
+        raise ParamError(f"{name}: {'; '.join(problems.values())}", problems)
     return checked
+
+
+def no_parameter(key: str, declared: Collection[str]) -> str:
+    """What to say of a name that no parameter has."""
+    return f"no parameter {key!r:.60}{meant(key, declared)}; there are: {', '.join(declared) or 'none'}"
 
 
 def param_values(plugin: object) -> dict[str, Any]:
@@ -95,7 +107,8 @@ def resolve_channels(plugin: object, labels: Sequence[str]) -> None:
         unknown = [label for label in value if label not in labels] if value != ALL_CHANNELS else []
         if unknown:
             raise ParamError(
-                f"{_name_of(type(plugin))}: {name}: no channel {', '.join(unknown)}; the input has {', '.join(labels)}"
+                f"{_name_of(type(plugin))}: {name}: no channel {', '.join(unknown)}{meant(unknown[0], labels)}; "
+                f"the input has {', '.join(labels)}"
             )
         resolved[name] = tuple(labels) if value == ALL_CHANNELS else tuple(value)
 
@@ -111,9 +124,11 @@ def parse_words(plugin: type, words: Sequence[str], *, partial: bool = False) ->
     order: tuple[str, ...] = getattr(plugin, "positional", ())
     values: dict[str, str] = {}
     given_by: dict[str, str] = {}
-    for word in words:
+    for number, word in enumerate(words):
         named = NAMED.fullmatch(word)
         key = named[1] if named else next((key for key in order if key not in values), "")
+        if hint := _parted(plugin, key, word, words[number + 1 :]):
+            raise ParamError(f"{name}: {word!r:.60}: {hint}")
         if not key:
             raise ParamError(f"{name}: {word!r:.60}: {_no_place(plugin, order, word)}")
         if key in values:
@@ -121,6 +136,22 @@ def parse_words(plugin: type, words: Sequence[str], *, partial: bool = False) ->
         values[key] = named[2] if named else word
         given_by[key] = word
     return check_params(plugin, values, partial=partial)
+
+
+def _parted(plugin: type, key: str, word: str, following: Sequence[str]) -> str:
+    """What to write where a parameter's name and its value came as two words; empty where they did not."""
+    declared = declared_params(plugin)
+    bare = word.rstrip("=:")
+    if bare not in declared or (bare != word and word[len(bare) + 1 :]):
+        return ""
+    if bare == word and key:
+        with contextlib.suppress(ParamError):
+            declared[key].parse(word)  # a label, or a choice, that is named like a parameter
+            return ""
+    value = next((text for text in following[:2] if text not in ("=", ":") and not NAMED.fullmatch(text)), None)
+    if value is None:
+        return f"without a value; {bare} takes {declared[bare].allowed()}, as in {bare}=…"
+    return f"name and value are one word; did you mean {bare}={value:.40}?"
 
 
 def _no_place(plugin: type, order: tuple[str, ...], word: str) -> str:

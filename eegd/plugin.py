@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from eegd.errors import FrameShared, InPlaceNotSupported, PluginError
 from eegd.frame import Frame, StreamInfo
+from eegd.near import meant
 from eegd.needs import Needs
 from eegd.params import REQUIRED, Param, declared_params, resolve_channels
 from eegd.plugin_events import PluginEvents
@@ -257,11 +258,13 @@ def load_plugin(name: str, dirs: Iterable[str | Path] = ()) -> type[Plugin]:
     found = find_plugins(looked)
     source = found.get(name)
     if source is None:
+        hint, there = meant(name, found), ", ".join(sorted(found)) or "none"
         where = "".join(f", {path}" for path in looked)
-        raise PluginError(
-            f"no plugin {name!r}; there are: {', '.join(sorted(found)) or 'none'} (looked among those that come with "
-            f"eegd and in installed packages{where}; a plugin's file is named in small letters, digits, _ and -)"
+        looked_in = (
+            f" (looked among those that come with eegd and in installed packages{where}; a plugin's file is named in "
+            "small letters, digits, _ and -)"
         )
+        raise PluginError(f"no plugin {name!r}{hint}; there are: {there}{'' if hint else looked_in}")
     plugin = _from_entry_point(source) if source.origin == "entry point" else _from_file(source)
     if missing := _missing_in(plugin):
         raise PluginError(f"plugin {name!r} ({source.location}): {missing}")

@@ -12,12 +12,14 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from eegd.child import Child
-from eegd.errors import EegdError
+from eegd.errors import EegdError, ParamError
 from eegd.memory import stand_back
-from eegd.params import param_values
-from eegd.runner import plugin_of
+from eegd.params import ALL_CHANNELS, declared_params, param_values
+from eegd.plugin import Plugin
+from eegd.runner import class_of
 
 __all__ = ["Checked", "check_plugins", "main"]
 
@@ -34,6 +36,16 @@ class Checked:
     input: str = ""
     values: Mapping[str, object] = field(default_factory=dict)
     """The parameters that were given, as the plugin will see them."""
+    problems: Mapping[str, str] = field(default_factory=dict)
+    """What is wrong with its parameters, by name."""
+    kind: str = ""
+    """Of its own stream; empty where its class is not to be had."""
+    needs: Mapping[str, Any] = field(default_factory=dict)
+    """As Needs.describe() says it."""
+    is_like_input: bool = False
+    """Its stream has the labels and the rate of what it reads."""
+    channels: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Labels that its parameters select on its input."""
 
 
 async def check_plugins(commands: Mapping[str, Sequence[str]]) -> dict[str, Checked]:
@@ -84,6 +96,31 @@ def _checked(name: str, line: str) -> tuple[Checked, bool]:
         return Checked(f"plugin {name!r}: loading it writes {line!r:.60} where only answers are expected"), False
 
 
+def _answer(command: Sequence[str]) -> dict[str, object]:
+    """The fields of Checked. Raises EegdError where the class is not to be had."""
+    plugin_class, input_stream, make = class_of(command)
+    facts: dict[str, object] = {
+        "input": input_stream,
+        "kind": plugin_class.kind,
+        "needs": plugin_class.needs.describe(),
+    }
+    facts["is_like_input"] = plugin_class.outputs is Plugin.outputs and plugin_class.kind == "filtered"
+    try:
+        plugin = make()
+    except ParamError as error:
+        return {**facts, "error": str(error), "problems": error.problems}
+    given = plugin.__dict__.get("_param_values", {})
+    facts["values"] = {name: value for name, value in param_values(plugin).items() if name in given}
+    first = next(iter(getattr(plugin_class, "stage_classes", ())), "")  # those after it have another input
+    selected = [
+        name
+        for name, param in declared_params(plugin_class).items()
+        if param.kind == "channels" and name.rpartition(".")[0] == first
+    ]
+    facts["channels"] = {name: given[name] for name in selected if given.get(name, ALL_CHANNELS) != ALL_CHANNELS}
+    return facts
+
+
 def main() -> int:
     """The other process."""
     stand_back()
@@ -92,10 +129,7 @@ def main() -> int:
     for command in json.loads(sys.stdin.read()):
         answer: dict[str, object]
         try:
-            plugin, input_stream = plugin_of(command)
-            given = plugin.__dict__.get("_param_values", {})
-            values = {name: value for name, value in param_values(plugin).items() if name in given}
-            answer = {"input": input_stream, "values": values}
+            answer = _answer(command)
         except EegdError as error:
             answer = {"error": str(error)}
         os.write(out, json.dumps(answer).encode() + b"\n")

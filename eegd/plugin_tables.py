@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 
-from eegd.plugin_command import OWN_LIMITS
+from eegd.plugin_command import OWN_LIMITS, stages_in
 from eegd.schema import MAX_TEXT, Problems, check_value, is_plain_value, keys_of, read_table
 from eegd.settings import PARAM, PLUGIN, PLUGIN_SAYS, PluginsConfig
 
@@ -34,12 +34,26 @@ def read_plugins(tree: object, problems: Problems) -> PluginsConfig:
                     problems.add(f"plugins.{name}", param, str(error), value)
             elif param == "plugin" and not (isinstance(value, str) and re.fullmatch(PLUGIN, value)):
                 problems.add(f"plugins.{name}", param, f"a plugin's name: {PLUGIN_SAYS}", value)
+            elif param == "input" and not (isinstance(value, str) and re.fullmatch(PLUGIN, value)):
+                problems.add(f"plugins.{name}", param, f"the name of a stream: {PLUGIN_SAYS}", value)
+            elif param == "chain" and not _is_chain(value):
+                text = 'a list of plugins, each once, or stage=plugin, such as ["filter", "mains=filter"]'
+                problems.add(f"plugins.{name}", param, text, value)
             elif not re.fullmatch(rf"{PARAM}(\.{PARAM})?" if "chain" in params else PARAM, param):
                 problems.add(f"plugins.{name}", param, "no parameter's name: letters, digits, _ and -", value)
             elif not is_plain_value(value):
                 text = f"a finite number, a text of at most {MAX_TEXT} characters, true, false, or a list of these"
                 problems.add(f"plugins.{name}", param, text, value)
     return PluginsConfig(**values, params=tables)
+
+
+def _is_chain(value: object) -> bool:
+    stages = stages_in(value) if isinstance(value, str) else value
+    return (
+        isinstance(stages, list)
+        and bool(stages)
+        and all(isinstance(stage, str) and re.fullmatch(rf"{PLUGIN}(={PLUGIN})?", stage) for stage in stages)
+    )
 
 
 def _flat(params: Mapping[str, object]) -> dict[str, object]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from eegd.errors import AttachRefused, DaemonNotRunning, EegdError, ParamError, ProtocolError, StreamLost
 from eegd.inlet import open_stream_socket
+from eegd.near import meant
 from eegd.packet import reason_of, receive_packet, send_packet, value_of
 
 __all__ = ["Applied", "PluginParams", "as_word", "ask_params", "set_params"]
@@ -80,8 +81,9 @@ def _exchange(directory: Path, stream: str, request: Mapping[str, object]) -> di
     try:
         opened = open_stream_socket(directory, stream)
     except DaemonNotRunning:
-        there = ", ".join(sorted(path.stem for path in directory.glob("*.stream"))) or "none"
-        raise EegdError(f"no plugin {stream!r} runs here; there are the streams {there}") from None
+        there = sorted(path.stem for path in directory.glob("*.stream"))
+        hint, names = meant(stream, there), ", ".join(there) or "none"
+        raise EegdError(f"no plugin {stream!r} runs here{hint}; there are the streams {names}") from None
     with contextlib.closing(opened) as connection:
         connection.settimeout(ANSWER_S)
         try:

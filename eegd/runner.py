@@ -16,7 +16,7 @@ import signal
 import socket
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from eegd.chain import make_chain
@@ -41,9 +41,9 @@ __all__ = [
     "EXIT_FAILED",
     "EXIT_REFUSED",
     "build_parser",
+    "class_of",
     "main",
     "make_plugin",
-    "plugin_of",
     "run_plugin",
     "warning_line",
 ]
@@ -170,35 +170,44 @@ def make_plugin(
 ) -> Plugin:
     """An instance with checked parameters; those given as words count more. chain: the stages, where it is one.
     plugin: which it is, where its name is another one. Raises PluginError, ParamError."""
+    return _made(_class_named(name, dirs, chain, plugin), values, words)
+
+
+def _class_named(name: str, dirs: Sequence[str], chain: Sequence[str], plugin: str | None) -> type[Plugin]:
     plugin_class = make_chain(name, chain, dirs) if chain else load_plugin(plugin or name, dirs)
     plugin_class.name = name
+    return plugin_class
+
+
+def _made(plugin_class: type[Plugin], values: Mapping[str, object], words: Sequence[str]) -> Plugin:
     checked = check_params(plugin_class, {**values, **parse_words(plugin_class, words, partial=True)})
     try:
         made = plugin_class()
     except Exception as error:
-        raise PluginError(f"plugin {name!r}: cannot be made: {type(error).__name__}: {error}") from error
+        text = f"plugin {plugin_class.name!r}: cannot be made: {type(error).__name__}: {error}"
+        raise PluginError(text) from error
     assign_params(made, checked)
     return made
 
 
-def plugin_of(argv: Sequence[str]) -> tuple[Plugin, str]:
-    """What a command line makes, and the stream that it reads. Raises EegdError."""
-    return _plugin_of(_arguments_of(argv))
+def class_of(argv: Sequence[str]) -> tuple[type[Plugin], str, Callable[[], Plugin]]:
+    """The class that a command line asks for, the stream that it reads, and what makes the plugin with its
+    parameters. All three raise EegdError."""
+    return _class_of(_arguments_of(argv))
 
 
-def _plugin_of(arguments: argparse.Namespace) -> tuple[Plugin, str]:
+def _class_of(arguments: argparse.Namespace) -> tuple[type[Plugin], str, Callable[[], Plugin]]:
     values = _object_in("--params", arguments.json)
-    chain = stages_in(arguments.chain)
     words = [word for word in arguments.params if not word.startswith(INPUT_WORDS)]
     inputs = {word[len(INPUT_WORDS[0]) :] for word in arguments.params if word.startswith(INPUT_WORDS)}
     if len(inputs) > 1:
         raise ParamError(f"{arguments.name}: it reads one stream, not {' and '.join(sorted(inputs))}")
-    plugin = make_plugin(arguments.name, arguments.plugin_dir, values, words, chain, arguments.plugin)
-    input_stream = (inputs.pop() if inputs else arguments.input) or plugin.input
+    plugin_class = _class_named(arguments.name, arguments.plugin_dir, stages_in(arguments.chain), arguments.plugin)
+    input_stream = (inputs.pop() if inputs else arguments.input) or plugin_class.input
     stream_socket(input_stream)
-    if input_stream == plugin.name:
-        raise PluginError(f"plugin {plugin.name!r}: reads its own stream")
-    return plugin, input_stream
+    if input_stream == plugin_class.name:
+        raise PluginError(f"plugin {plugin_class.name!r}: reads its own stream")
+    return plugin_class, input_stream, lambda: _made(plugin_class, values, words)
 
 
 def _set_again(plugin: Plugin, values: Mapping[str, object]) -> dict[str, object]:
@@ -299,7 +308,8 @@ def _run(arguments: argparse.Namespace) -> int:
         except (OSError, ValueError) as error:
             log.warning("memory_mb = %g cannot be set: %s", arguments.memory_mb, error)
         directory = Path(arguments.runtime_dir) if arguments.runtime_dir else find_dir()
-        plugin, input_stream = _plugin_of(arguments)
+        _, input_stream, make = _class_of(arguments)
+        plugin = make()
         live = LiveParams(plugin, _set_again(plugin, _object_in("--set", arguments.live)))
     except EegdError as error:
         if isinstance(error.__cause__, MemoryError):

@@ -17,8 +17,10 @@ from eegd.errors import ConfigError, DaemonNotRunning
 
 __all__ = [
     "CONTROL_SOCKET",
+    "DAEMON",
     "EVENTS_SOCKET",
     "Lock",
+    "check_dir",
     "default_dir",
     "find_dir",
     "is_served",
@@ -88,21 +90,41 @@ def find_dir() -> Path:
 def prepare_dir(path: Path) -> Path:
     """Makes the directory, or checks one that is there: ours, a directory, and not writable for everybody."""
     path = path.absolute()
-    longest = len(os.fsencode(path)) + len("/") + 32 + len(".000000.zmq")
-    if longest > PATH_LIMIT:
-        raise ConfigError(f"runtime directory {path}: too long for Unix sockets ({longest} > {PATH_LIMIT} bytes)")
+    _check_length(path)
     try:
         path.mkdir(mode=0o750, parents=True, exist_ok=True)
         status = path.lstat()
     except OSError as error:
         raise ConfigError(f"runtime directory {path}: {error.strerror}") from None
-    if not stat.S_ISDIR(status.st_mode):
-        raise ConfigError(f"runtime directory {path}: not a directory")
+    _check_mode(path, status)
     if status.st_uid != os.getuid():
         raise ConfigError(f"runtime directory {path}: belongs to user {status.st_uid}, not to {os.getuid()}")
+    return path
+
+
+def check_dir(path: Path) -> None:
+    """As prepare_dir, without making it, whoever it belongs to: who looks may be another user than the daemon's."""
+    path = path.absolute()
+    _check_length(path)
+    try:
+        _check_mode(path, path.lstat())
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise ConfigError(f"runtime directory {path}: {error.strerror}") from None
+
+
+def _check_length(path: Path) -> None:
+    longest = len(os.fsencode(path)) + len("/") + 32 + len(".000000.zmq")
+    if longest > PATH_LIMIT:
+        raise ConfigError(f"runtime directory {path}: too long for Unix sockets ({longest} > {PATH_LIMIT} bytes)")
+
+
+def _check_mode(path: Path, status: os.stat_result) -> None:
+    if not stat.S_ISDIR(status.st_mode):
+        raise ConfigError(f"runtime directory {path}: not a directory")
     if status.st_mode & stat.S_IWOTH:
         raise ConfigError(f"runtime directory {path}: writable for everybody (mode {status.st_mode & 0o777:o})")
-    return path
 
 
 class Lock:

@@ -6,7 +6,6 @@ A table is a frozen dataclass whose fields are made by `key()`; its field types 
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 import re
 from collections.abc import Collection, Iterable, Mapping
@@ -16,10 +15,12 @@ from itertools import islice
 from typing import Any
 
 from eegd.errors import ConfigError
+from eegd.near import nearest
 
 __all__ = [
     "LIVE",
     "MAX_TEXT",
+    "MISSING",
     "RECONFIGURE",
     "RESTART",
     "Key",
@@ -98,40 +99,59 @@ class Problems:
 
     def __init__(self, name: str, origins: Mapping[str, str] | None = None) -> None:
         """name: what is read; origins: where keys by dotted names came from in its place."""
-        self._name = name
+        self.name = name
         self._origins = origins or {}
         self._lines: list[str] = []
+        self._tables: set[str] = set()
 
     @property
     def full(self) -> bool:
         """Enough is known; looking further would only take time."""
         return len(self._lines) > MAX_PROBLEMS
 
+    @property
+    def lines(self) -> list[str]:
+        """What there is, a line each."""
+        return [*self._lines[:MAX_PROBLEMS], *([f"{self.name}: and more"] if self.full else [])]
+
     def add(self, table: str, name: str, text: str, value: object = MISSING, keys: Iterable[str] = ()) -> None:
         """Table "" is the top of the file, name "" the table as a whole; then `keys`, where given, are all in it."""
+        self._tables |= {table, re.split(r"[. ]", table or name)[0]}
         if self.full:
             return
         if name:
             source = self._source(".".join(part for part in (table, name) if part), isinstance(value, dict))
         else:
             sources = {self._source(f"{table}.{key}", True) for key in keys}
-            source = sources.pop() if len(sources) == 1 else self._name
+            source = sources.pop() if len(sources) == 1 else self.name
         where = [f"[{show_name(table)}]"] if table else []
         if name:
             where.append(show_name(name) + ("" if value is MISSING else f" = {show(value)}"))
         self._lines.append(f"{source}: {' '.join(where)}: {text}")
 
+    def relay(self, error: object) -> None:
+        """What was found elsewhere, and may begin with `[table] key`: told with the file or place it came from."""
+        for line in str(error).splitlines():
+            found = re.match(r"\[([\w.-]+)\](?: ([\w.-]+) =)?", line)
+            path = ".".join(filter(None, found.groups())) if found else ""
+            if found:
+                self._tables |= {found[1], found[1].split(".")[0]}
+            if not self.full:
+                self._lines.append(f"{self._source(path, bool(found and not found[2]))}: {line}")
+
+    def sound(self, *tables: str) -> bool:
+        """Nothing is wrong in any of these tables so far."""
+        return self._tables.isdisjoint(tables)
+
     def _source(self, path: str, is_table: bool) -> str:
         """Where a key came from; a table may be there only because a key below it was given."""
         below = (origin for key, origin in self._origins.items() if is_table and key.startswith(f"{path}."))
-        return self._origins.get(path) or next(below, self._name)
+        return self._origins.get(path) or next(below, self.name)
 
     def stop(self) -> None:
         """Raises ConfigError, one problem per line, when there is any."""
-        if self.full:
-            self._lines[MAX_PROBLEMS:] = [f"{self._name}: and more"]
         if self._lines:
-            raise ConfigError("\n".join(self._lines))
+            raise ConfigError("\n".join(self.lines))
 
 
 def read_table(
@@ -157,12 +177,9 @@ def read_table(
 
 def near(name: str, names: Iterable[str]) -> str:
     """A hint for a name that is not among the names, of which at most 40 are considered."""
-    folded = {known.casefold(): show_name(known) for known in islice(names, 40)}
-    word = name[:64].casefold()
-    close = difflib.get_close_matches(word, folded, n=1) or [
-        known for known in folded if len(word) > 2 and known.startswith(word)
-    ]
-    return f"did you mean {folded[close[0]]}?" if close else f"allowed: {joined(folded.values())}"
+    known = list(islice(names, 40))
+    close = nearest(name, known)
+    return f"did you mean {show_name(close)}?" if close else f"allowed: {joined(map(show_name, known))}"
 
 
 def check_value(rule: Key, value: object) -> object:

@@ -16,11 +16,14 @@ from eegd.edge_order import Edge
 from eegd.errors import ConfigError
 from eegd.gpio import EVENT_BUFFER
 from eegd.input_lines import Wanted
+from eegd.near import meant
 
-__all__ = ["Change", "SimLines", "demo_changes", "play", "read_changes"]
+__all__ = ["DEMO", "Change", "SimLines", "demo_changes", "play", "read_changes"]
 
 Change = tuple[float, int, int]
 """Seconds since the start, line, level."""
+DEMO = "demo"
+"""In place of a file: the built-in pattern."""
 MAX_FILE_BYTES = 1 << 20
 DEMO_EVERY_S = 1.0
 DEMO_HOLD_S = 0.1
@@ -75,7 +78,10 @@ def read_changes(path: str, names: Sequence[str]) -> list[Change]:
     try:
         text = Path(path).read_bytes()[: MAX_FILE_BYTES + 1].decode()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"[sim] triggers = {path!r}: cannot be read: {error}") from None
+        reason = error.strerror if isinstance(error, OSError) else "no UTF-8 text"
+        hint = meant(path, [DEMO])
+        text = f'"{DEMO}", or a file of lines seconds,line,level; it cannot be read: {reason}'
+        raise ConfigError(f"[sim] triggers = {path!r}{hint}: {text}") from None
     if len(text) > MAX_FILE_BYTES:
         raise ConfigError(f"[sim] triggers = {path!r}: longer than {MAX_FILE_BYTES} bytes")
     changes: list[Change] = []

@@ -16,6 +16,7 @@ from typing import Any
 
 from eegd.errors import ConfigError, ParamError, PluginError
 from eegd.graph import graph_problems, readers_of
+from eegd.near import meant
 from eegd.plugin_check import Checked, check_plugins
 from eegd.plugin_command import input_of, limit_of, plugin_command, stages_in
 from eegd.runtime_dir import is_served
@@ -251,7 +252,8 @@ class Supervisor:
 
     def _known(self, name: str) -> Supervised:
         if name not in self._plugins:
-            raise PluginError(f"no plugin {name!r} here; there are: {', '.join(self._plugins) or 'none'}")
+            there = ", ".join(self._plugins) or "none"
+            raise PluginError(f"no plugin {name!r} here{meant(name, self._plugins)}; there are: {there}")
         return self._plugins[name]
 
     def read_again(self, configured: PluginsConfig) -> None:

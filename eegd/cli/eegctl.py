@@ -35,6 +35,7 @@ from eegd.cli.start import INTERRUPTED
 from eegd.client import Client, connect
 from eegd.errors import DaemonNotRunning, EegdError, StreamLost
 from eegd.frame import StreamInfo
+from eegd.near import meant
 
 __all__ = ["build_parser", "main"]
 
@@ -215,7 +216,7 @@ def _tail(client: Client, args: argparse.Namespace) -> int:
 def _existing(client: Client, stream: str) -> str:
     there = client.streams()
     if stream not in there:
-        raise EegdError(f"no stream {stream!r}; there are {', '.join(there) or 'none'}")
+        raise EegdError(f"no stream {stream!r}{meant(stream, there)}; there are {', '.join(there) or 'none'}")
     return stream
 
 

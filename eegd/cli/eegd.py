@@ -211,16 +211,13 @@ def _say_ready(daemon: Daemon) -> None:
 
 
 def _check_config(args: argparse.Namespace) -> int:
-    from eegd.clocks import split_clocks
-    from eegd.config import effective_toml, load_config
-    from eegd.conversion import check_feasible
-    from eegd.epoch import pool_size
+    from eegd.config import effective_toml, examine_config
+    from eegd.start_check import check_start
 
-    config = load_config(args.file, {"board.kind": "linux"} if args.board else None, args.board)
-    for warning in check_feasible(config.board, config.montage):
+    config, problems = examine_config(args.file, {"board.kind": "linux"} if args.board else None, args.board)
+    for warning in check_start(config, problems):
         print(f"eegd: warning: {warning}", file=sys.stderr)
-    for part in split_clocks(config):
-        pool_size(part, config.sim.clock == "virtual")
+    problems.stop()
     if args.board:
         print(f"# Board {args.board}{f', under {args.file}' if args.file else ''}\n")
     print(effective_toml(config), end="")

@@ -10,6 +10,7 @@ from typing import Any
 from eegd.cli.common import OK
 from eegd.client import Client
 from eegd.errors import ParamError
+from eegd.params import no_parameter
 from eegd.remote_params import Applied, ask_params, set_params
 
 __all__ = ["add_commands", "run_get", "run_set", "text_of"]
@@ -53,8 +54,7 @@ def run_get(client: Client, args: argparse.Namespace) -> int:
     found = ask_params(client.directory, args.plugin)
     names = list(found.values) if args.parameter is None else [args.parameter]
     if names and names[0] not in found.values:
-        there = ", ".join(found.values) or "none"
-        raise ParamError(f"{args.plugin}: no parameter {names[0]!r:.60}; there are: {there}")
+        raise ParamError(f"{args.plugin}: {no_parameter(names[0], found.values)}")
     if args.json and args.parameter is not None:
         print(json.dumps(found.values[args.parameter], ensure_ascii=False))
     elif args.json:

@@ -12,6 +12,7 @@ from typing import Any
 from eegd.cli.common import FAILED, OK, fail
 from eegd.cli.params import text_of
 from eegd.errors import EegdError, PluginError
+from eegd.near import meant
 from eegd.params import declared_params
 from eegd.plugin import Plugin, PluginSource, find_plugins, load_plugin
 
@@ -156,8 +157,10 @@ def _command_help(args: argparse.Namespace, dirs: list[str]) -> int:
     actions = build_parser()._actions
     commands = next(action for action in actions if isinstance(action, argparse._SubParsersAction)).choices
     if args.name not in commands or args.json:
-        there = ", ".join(sorted(find_plugins(dirs)))
-        what = "--json is for plugins" if args.name in commands else f"no plugin or command {args.name!r:.60}"
-        return fail("eegctl", f"{what}; plugins: {there}; commands: {', '.join(commands)}", FAILED)
+        found = sorted(find_plugins(dirs))
+        what = f"no plugin or command {args.name!r:.60}{meant(args.name, [*found, *commands])}"
+        if args.name in commands:
+            what = "--json is for plugins"
+        return fail("eegctl", f"{what}; plugins: {', '.join(found)}; commands: {', '.join(commands)}", FAILED)
     commands[args.name].print_help()
     return OK

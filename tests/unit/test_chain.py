@@ -262,7 +262,7 @@ def test_parameters_are_named_after_their_stage(folder: Path) -> None:
     made = make_chain("clean", ["plus", "slow=plus"], [folder])
     assert [row["name"] for row in describe_params(made)] == ["plus.by", "plus.where", "slow.by", "slow.where"]
     assert parse_words(made, ["slow.by=3", "plus.where:Oz"]) == {"slow.by": 3.0, "plus.where": ("Oz",)}
-    with pytest.raises(ParamError, match=r"^clean: no parameter 'by'; there are: plus.by, plus.where, slow.by"):
+    with pytest.raises(ParamError, match=r"^clean: no parameter 'by' \(did you mean plus.by\?\); there are: plus.by, "):
         check_params(made, {"by": 1})
 
 

@@ -133,7 +133,8 @@ def test_values_and_texts_become_what_the_plugin_sees(values: dict[str, object],
         ({"counts": [1.5]}, "demo: counts = [1.5]: a list, each item a whole number, at least 0"),
         (
             {"lwo": 1},
-            "demo: no parameter 'lwo'; there are: low, order, relative, shape, mains, where, edges, counts",
+            "demo: no parameter 'lwo' (did you mean low?); there are: low, order, relative, shape, mains, where, "
+            "edges, counts",
         ),
     ],
 )
@@ -255,7 +256,7 @@ def test_words_are_named_placed_or_mixed(words: list[str], expected: dict[str, o
         (Ordered, ["900", "high=45"], "ordered: low = 900: a number from 0.1 to 100 Hz"),
         (Ordered, ["1"], "ordered: high must be given: a number from 1 to 500 Hz"),
         (Ordered, ["1", "low:2", "high=45"], "ordered: 'low:2': low is given twice, also by '1'"),
-        (Ordered, ["lwo=1", "high=45"], "ordered: no parameter 'lwo'; there are: low, order, "),
+        (Ordered, ["lwo=1", "high=45"], "ordered: no parameter 'lwo' (did you mean low?); there are: low, order, "),
         (
             Ordered,
             ["1", "2", "45"],
@@ -264,6 +265,24 @@ def test_words_are_named_placed_or_mixed(words: list[str], expected: dict[str, o
         ),
         (Needy, ["45"], "needy: '45': a value needs the name of its parameter (none may go without), as in high=45; "),
         (Silent, ["45"], "silent: '45': it has no parameters"),
+        (Ordered, ["mains", "50"], "ordered: 'mains': name and value are one word; did you mean mains=50?"),
+        (Ordered, ["mains=", "50"], "ordered: 'mains=': name and value are one word; did you mean mains=50?"),
+        (
+            Ordered,
+            ["high=45", "mains", "=", "50"],
+            "ordered: 'mains': name and value are one word; did you mean mains=50?",
+        ),
+        (Ordered, ["mains"], "ordered: 'mains': without a value; mains takes one of 50, 60 Hz, as in mains=…"),
+        (
+            Ordered,
+            ["shape=hanm"],
+            "ordered: shape = 'hanm' (did you mean hann?): one of hann, hamming; high must be given",
+        ),
+        (
+            Ordered,
+            ["order=99", "mains=55"],
+            "ordered: order = 99: a whole number from 1 to 8; mains = '55': one of 50, 60 Hz;",
+        ),
     ],
 )
 def test_words_that_mean_nothing_are_refused_with_plugin_word_and_what_is_allowed(
@@ -281,6 +300,24 @@ def test_too_many_values_are_refused_where_all_may_go_without_a_name() -> None:
 
     with pytest.raises(ParamError, match=r"^silent: '2': one value too many; it takes low$"):
         parse_words(Two, ["1", "2"])
+
+
+def test_a_value_that_is_named_like_a_parameter_is_a_value() -> None:
+    class Labels(Silent):
+        positional = ("where",)
+        where = Param[Any](ALL_CHANNELS, kind="channels")
+        low = Param(1.0)
+
+    assert parse_words(Labels, ["low", "low=2"]) == {"where": ("low",), "low": 2.0}
+
+
+def test_a_refusal_has_what_is_wrong_by_parameter() -> None:
+    with pytest.raises(ParamError) as refused:
+        check_params(Needy, {"lwo": 1})
+    assert refused.value.problems == {
+        "lwo": "no parameter 'lwo'; there are: high",
+        "high": "high must be given: a number, at least 1 Hz",
+    }
 
 
 def test_part_of_the_words_will_do_for_a_change() -> None:
