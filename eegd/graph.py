@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
+from eegd.near import meant
+
 __all__ = ["graph_problems", "readers_of"]
 
 
@@ -14,10 +16,11 @@ def graph_problems(inputs: Mapping[str, str], others: Collection[str]) -> dict[s
     without these plugins.
     """
     problems = {}
-    there = sorted({*inputs, *others})
     for name, stream in inputs.items():
         if stream not in inputs and stream not in others:
-            problems[name] = f"plugin {name!r}: its input {stream!r} is no stream; there are: {', '.join(there)}"
+            there = sorted({*inputs, *others} - {name})
+            hint = meant(stream, there)
+            problems[name] = f"plugin {name!r}: its input {stream!r} is no stream{hint}; there are: {', '.join(there)}"
         elif circle := _circle_from(name, inputs):
             problems[name] = _circle_text(name, circle)
     return problems

@@ -151,7 +151,7 @@ class LiveParams:
         shown = param_values(plugin)
         if names:
             label = ", ".join(f"{name} {_text(shown_before[name])} → {_text(shown[name])}" for name in names)
-            numbers = [shown[name] for name in names if isinstance(shown[name], (int, float))]
+            numbers = [shown[name] for name in names if type(shown[name]) in (int, float)]
             host.record(label, float(numbers[0]) if len(names) == len(numbers) == 1 else None, frame)
         return {
             "ok": True,

@@ -45,9 +45,8 @@ async def check_planned_plugins(
         if not Path(path).expanduser().is_dir():
             warnings.add("plugins", "dirs", "no directory; plugins in it cannot be found", path)
     for name in settings.run:
-        if name in raw_streams or name == DAEMON:
-            what = "the daemon" if name == DAEMON else "a raw stream"
-            problems.add("plugins", "run", f"{name} is the name of {what}, and a plugin's stream needs one of its own")
+        if name in raw_streams:
+            problems.add("plugins", "run", f"{name} is the name of a raw stream, and a plugin's stream needs its own")
     names = [name for name in dict.fromkeys([*settings.run, *settings.params]) if re.fullmatch(PLUGIN, name)]
     names = [name for name in names if problems.sound(f"plugins.{name}") and name not in (*raw_streams, DAEMON)]
     found = await check_plugins({name: plugin_command(settings, name) for name in names}) if names else {}

@@ -45,6 +45,8 @@ __all__ = [
 
 PLUGIN_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 ENTRY_POINTS = "eegd.plugins"
+LONGEST_SHOWN = 200
+"""Characters of a line of a file in a message."""
 INCLUDED = "eegd_plugins"
 OUTPUT_KINDS = ("filtered", "features")
 AT_GAP = ("reset", "hold")
@@ -292,7 +294,7 @@ def _from_file(source: PluginSource) -> type[Plugin]:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         sys.modules.pop(module_name, None)
-        raise PluginError(f"plugin {source.name!r} ({source.location}): {_reason(error, source)}") from error
+        raise PluginError(_not_loaded(error, source)) from error
     return _class_in(module, source)
 
 
@@ -301,7 +303,7 @@ def _from_entry_point(source: PluginSource) -> type[Plugin]:
     try:
         loaded = point.load()
     except (Exception, SystemExit) as error:
-        raise PluginError(f"plugin {source.name!r} ({source.location}): {_reason(error, source)}") from error
+        raise PluginError(_not_loaded(error, source)) from error
     if isinstance(loaded, ModuleType):
         return _class_in(loaded, source)
     if isinstance(loaded, type) and issubclass(loaded, Plugin):
@@ -327,10 +329,24 @@ def _class_in(module: ModuleType, source: PluginSource) -> type[Plugin]:
     raise PluginError(f"plugin {source.name!r} ({source.location}): {reason}")
 
 
-def _reason(error: BaseException, source: PluginSource) -> str:
-    line = error.lineno if isinstance(error, SyntaxError) else None
-    for entry in traceback.extract_tb(error.__traceback__):
-        if entry.filename == source.location:
-            line = entry.lineno
-    at = f", line {line}" if line else ""
-    return f"{type(error).__name__}: {error}{at}"
+def _not_loaded(error: BaseException, source: PluginSource) -> str:
+    """What happened and where: file and line, and of a syntax error the line itself, with a mark below the place."""
+    if isinstance(error, SyntaxError) and error.lineno is not None:
+        where = f"{error.filename or source.location}:{error.lineno}"
+        return f"plugin {source.name!r} ({where}): {type(error).__name__}: {error.msg}{_marked(error)}"
+    lines = [entry.lineno for entry in traceback.extract_tb(error.__traceback__) if entry.filename == source.location]
+    where = f"{source.location}:{lines[-1]}" if lines else source.location
+    return f"plugin {source.name!r} ({where}): {type(error).__name__}: {error}"
+
+
+def _marked(error: SyntaxError) -> str:
+    """The line and the mark, as two more lines, indented; empty where the line is not to be had."""
+    line = (error.text or "").rstrip()
+    start = (error.offset or 1) - 1
+    if not line.strip() or not 0 <= start <= len(line) or len(line) > LONGEST_SHOWN:
+        return ""
+    end = error.end_offset if error.end_lineno == error.lineno and error.end_offset else 0
+    shown = "".join(char if char.isprintable() else " " for char in line)
+    mark = " " * start + "^" * max(1, min(end - 1, len(line)) - start)
+    n_indent = min(len(shown) - len(shown.lstrip()), start)
+    return f"\n    {shown[n_indent:]}\n    {mark[n_indent:]}"

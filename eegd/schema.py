@@ -131,7 +131,7 @@ class Problems:
 
     def relay(self, error: object) -> None:
         """What was found elsewhere, and may begin with `[table] key`: told with the file or place it came from."""
-        for line in str(error).splitlines():
+        for line in re.split(r"\n(?! )", str(error)):  # what is indented belongs to the line above
             found = re.match(r"\[([\w.-]+)\](?: ([\w.-]+) =)?", line)
             path = ".".join(filter(None, found.groups())) if found else ""
             if found:

@@ -240,7 +240,9 @@ class PluginsConfig:
 class DaemonConfig:
     """The process."""
 
-    runtime_dir: str | None = key(None, "Directory of the sockets.")
+    runtime_dir: str | None = key(
+        None, "Directory of the sockets.", pattern=r"/.*", says="a path from the root on, such as /run/eegd"
+    )
     log_level: str = key(
         "info", "Least important line logged.", allowed=("debug", "info", "warning", "error"), change=LIVE
     )

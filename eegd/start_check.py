@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import grp
+import os
 from pathlib import Path
 
 from eegd.clocks import split_clocks, stream_names
@@ -20,7 +21,7 @@ from eegd.open_board import check_cpu
 from eegd.planned_plugins import check_planned_plugins
 from eegd.replay import load_recording
 from eegd.runtime_dir import check_dir
-from eegd.schema import Problems
+from eegd.schema import Problems, show
 from eegd.sim import check_recording
 
 __all__ = ["check_start"]
@@ -45,7 +46,7 @@ def check_start(config: Config, problems: Problems) -> list[str]:
             problems.relay(error)
     if config.board.kind == "sim":
         _check_emulation(config, problems)
-    _check_process(config, problems)
+    warnings += _check_process(config, problems)
     raw = dict(zip(stream_names(config), split_clocks(config), strict=True))
     rates = {name: float(part.board.rate_sps) for name, part in raw.items()} if problems.sound("board") else {}
     labels = {name: [channel.label for channel in part.montage.on] for name, part in raw.items()}
@@ -72,8 +73,9 @@ def _check_emulation(config: Config, problems: Problems) -> None:
             problems.relay(error)
 
 
-def _check_process(config: Config, problems: Problems) -> None:
-    """[daemon]: what this computer does not have."""
+def _check_process(config: Config, problems: Problems) -> list[str]:
+    """[daemon]: what this computer does not have. Returns what only another user than this one may be able to do."""
+    warnings = []
     daemon = config.daemon
     try:
         check_cpu(config)
@@ -86,8 +88,13 @@ def _check_process(config: Config, problems: Problems) -> None:
             text = f"no such group on this computer; make it with: sudo groupadd --system {daemon.group}"
             problems.add("daemon", "group", text, daemon.group)
     if daemon.runtime_dir is not None:
+        wanted = Path(daemon.runtime_dir)
         try:
-            check_dir(Path(daemon.runtime_dir))
+            check_dir(wanted)
         except ConfigError as error:
-            text = str(error).removeprefix(f"runtime directory {Path(daemon.runtime_dir).absolute()}: ")
+            text = str(error).removeprefix(f"runtime directory {wanted}: ")
             problems.add("daemon", "runtime_dir", text, daemon.runtime_dir)
+        there = next((path for path in (wanted, *wanted.parents) if path.exists()), wanted)
+        if not os.access(there, os.W_OK):
+            warnings.append(f"[daemon] runtime_dir = {show(daemon.runtime_dir)}: this user may not write to {there}")
+    return warnings

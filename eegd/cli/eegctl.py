@@ -14,6 +14,7 @@ from eegd.cli.common import (
     FAILED,
     OK,
     USAGE,
+    Parser,
     Stopper,
     add_runtime_dir,
     fail,
@@ -60,7 +61,7 @@ exit codes: 0 done, 1 refused by the daemon or something red, 2 usage, 3 no daem
 
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line, for parsing and for completion."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="eegctl",
         description="Looks at a running eegd, and changes it.",
         epilog=EXAMPLES,
@@ -125,8 +126,8 @@ def build_parser() -> argparse.ArgumentParser:
     command("reload", _reload, "read the configuration file again")
     command("stop", _stop, "stop the daemon and wait for its end")
     command("streams", _streams, "the streams that can be opened now").add_argument("--json", action="store_true")
-    info = command("info", _info, "the montage: channels, inputs, gains, reference")
-    info.add_argument("stream", nargs="?", default="raw", metavar="STREAM", help="a raw stream; default: raw")
+    info = command("info", _info, "what a stream is: montage of a raw one, labels, axes and delay of a plugin's")
+    info.add_argument("stream", nargs="?", default="raw", metavar="STREAM", help="default: raw")
     info.add_argument("--json", action="store_true")
     return parser
 
@@ -253,19 +254,19 @@ def _streams(client: Client, args: argparse.Namespace) -> int:
 
 
 def _info(client: Client, args: argparse.Namespace) -> int:
-    if not args.json:
-        need_rich("eegctl info without --json")
     info = client.describe(_existing(client, args.stream))
-    if not args.json and info.kind != "raw":
-        raise EegdError(
-            f"stream {args.stream!r} is {info.kind} and has no montage; eegctl info --json shows what it says"
-        )
     if args.json:
         print(json.dumps(info.description, indent=2, ensure_ascii=False))
         return OK
+    from eegd.cli.stream_text import plugin_stream_lines
     from eegd.cli.tables import console, info_view
 
-    console().print(info_view(info))
+    if info.kind == "raw":
+        need_rich("eegctl info of a raw stream without --json")
+        console().print(info_view(info))
+        return OK
+    for line in plugin_stream_lines(info):
+        print(line)
     return OK
 
 

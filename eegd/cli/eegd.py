@@ -20,6 +20,7 @@ from eegd.cli.common import (
     FAILED,
     OK,
     USAGE,
+    Parser,
     add_runtime_dir,
     fail,
     positive_seconds,
@@ -54,7 +55,7 @@ exit codes: 0 done, 1 internal failure, 2 usage or configuration, 3 cannot start
 
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line, for parsing and for completion."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="eegd",
         description="EEG acquisition daemon for ADS1299 boards.",
         epilog=EXAMPLES,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from typing import Any
 
@@ -26,15 +27,22 @@ SHOWN_ELSEWHERE = (
 def event_text(event: dict[str, Any]) -> str:
     """`14:03:27.512  reader attached   spectra  (policy queue, depth 125)`"""
     facts = [_fact(key, value) for key, value in event.items() if value and key not in SHOWN_ELSEWHERE]
-    value, sample = event.get("value"), event.get("sample_index")
-    shown = ""
-    if value is not None and f"{value:g}" not in event["label"]:
-        shown = f" = {short(float(value))}"
+    sample, label = event.get("sample_index"), event["label"]
     where = "" if sample is None else f"  sample {count(int(sample))}"
     more = f"  ({', '.join(facts)})" if facts else ""
     source = event.get("source") or PLACEHOLDER
+    by = "" if re.match(rf"{re.escape(source)}(?![\w.-])", label) else f"{source}: "
     clock = wall_clock(float(event["wall_time_ns"]))
-    return f"{clock}  {event['kind']:<15}  {source}: {event['label']}{shown}{where}{more}"
+    return f"{clock}  {event['kind']:<15}  {by}{label}{_value_text(event)}{where}{more}"
+
+
+def _value_text(event: dict[str, Any]) -> str:
+    """` = 17.5`; empty where the label says it already."""
+    value = event.get("value")
+    if value is None or event["kind"] == "parameter" or re.search(rf"(?<![\w.])-?{value:g}(?![\w.])", event["label"]):
+        return ""
+    is_whole = float(value).is_integer() and abs(value) < 1e15
+    return f" = {count(int(value))}" if is_whole else f" = {short(float(value))}"
 
 
 def _fact(key: str, value: object) -> str:

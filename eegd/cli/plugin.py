@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from eegd.cli.common import FAILED, OK
+from eegd.cli.common import FAILED, OK, add_runtime_dir
 from eegd.cli.params import add_commands as add_param_commands
 from eegd.cli.plugin_help import add_commands as add_help_commands
 from eegd.client import Client
@@ -17,6 +17,13 @@ from eegd.schema import toml_value
 
 __all__ = ["add_commands", "run_plugin"]
 
+ADD_EXAMPLES = """examples:
+  eegctl plugin add filter 1 40 notch=50                      low and high in their order, notch by name
+  eegctl plugin add filter as=slow high=4                     one more, its stream is called slow
+  eegctl plugin add bandpower input=slow                      reads that stream in place of raw
+  eegctl plugin add clean chain=filter,reference filter.low=1     both in one process, as stream clean
+  eegctl plugin add clean chain=filter,mains=filter mains.notch=50     twice the same, under two names
+"""
 OWN_WORD = re.compile(r"(as|input)[=:](.*)", re.DOTALL)
 SETTLED = ("running", "waiting for input", "held", "ended")
 SETTLE_S = 10.0
@@ -29,10 +36,22 @@ def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     add_help_commands(command)
     plugin = command("plugin", run_plugin, "add, remove or restart a plugin while the daemon runs")
     actions = plugin.add_subparsers(dest="action", metavar="ACTION", required=True)
-    add = actions.add_parser("add", help="start one more plugin")
-    add.add_argument("name", metavar="NAME", help="the plugin")
+    add = actions.add_parser(
+        "add",
+        help="start one more plugin",
+        usage="eegctl plugin add [-h] PLUGIN [as=NAME] [input=STREAM] [chain=PLUGIN,…] [WORD …]",
+        description="Starts one more plugin, until the daemon ends, and prints the lines that would make it last.",
+        epilog=ADD_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add.add_argument("name", metavar="PLUGIN", help="the plugin; with chain= a name for the chain")
     add.add_argument(
-        "words", nargs="*", metavar="WORD", help="parameters; as=NAME names its stream, input=STREAM what it reads"
+        "words",
+        nargs="*",
+        metavar="WORD",
+        help="parameters: name=value, name:value, or values in their order (eegctl help PLUGIN); in any order among "
+        "them as=NAME, how its stream is called; input=STREAM, what it reads; chain=PLUGIN,…, plugins one after the "
+        "other in one process",
     )
     remove = actions.add_parser("remove", help="end a plugin for good")
     remove.add_argument("name", metavar="NAME")
@@ -40,6 +59,8 @@ def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     restart = actions.add_parser("restart", help="a new process, also for a plugin that is held or has ended")
     restart.add_argument("name", metavar="NAME")
     restart.add_argument("--as-configured", action="store_true", help="forget what was set while it ran")
+    for parser in (add, remove, restart):
+        add_runtime_dir(parser, argparse.SUPPRESS)
 
 
 def run_plugin(client: Client, args: argparse.Namespace) -> int:

@@ -21,14 +21,17 @@ __all__ = [
     "added_params",
     "board_settings",
     "boards",
+    "chain_stages",
     "channel_list",
     "channel_settings",
     "channels",
+    "inputs",
     "installed",
     "own_params",
     "param_names",
     "running",
     "running_params",
+    "settable",
     "streams",
 ]
 
@@ -84,6 +87,29 @@ def streams(given: Given, current: str) -> list[Candidate]:
 def running(given: Given, current: str) -> list[Candidate]:
     rows = _asked(given, "status").get("status", {}).get("plugins", [])
     return [Candidate(str(row["name"]), str(row["state"])) for row in rows]
+
+
+def settable(given: Given, current: str) -> list[Candidate]:
+    """Every plugin whose parameters can be asked for: the daemon's, and those that systemd or somebody runs."""
+    status = _asked(given, "status").get("status", {})
+    states = {str(row["name"]): str(row["state"]) for row in status.get("plugins", [])}
+    raw = {str(row["name"]) for row in status.get("streams", [])}
+    others = [stream for stream in streams(given, "") if stream.text not in {*states, *raw}]
+    return [Candidate(name, state) for name, state in states.items()] + [
+        Candidate(stream.text, "not run by the daemon") for stream in others
+    ]
+
+
+def inputs(given: Given, current: str) -> list[Candidate]:
+    """Streams that a plugin may read: not its own."""
+    own = own_stream(given)
+    return [stream for stream in streams(given, "") if stream.text != own]
+
+
+def own_stream(given: Given) -> str:
+    """The name that the plugin of this line, and so its stream, will have."""
+    named = [word[3:] for word in given["words"] if word.startswith(("as=", "as:"))]
+    return next(iter([*named, *given["name"]]), "")
 
 
 def _channel_rows(given: Given) -> list[Mapping[str, Any]]:
@@ -162,19 +188,47 @@ def _facts(name: str, given: Given) -> dict[str, Any]:
 def added_params(given: Given, current: str) -> list[Candidate]:
     """For `eegctl plugin add NAME …`."""
     own = {"input": "the stream to read", "as": "name of its stream, where that is not the plugin's"}
-    return _new_params(given, given["words"], current, own)
+    own["chain"] = "plugins one after the other in one process, with commas between them"
+    chains = [word[len("chain=") :] for word in given["words"] if word.startswith(("chain=", "chain:"))]
+    return _new_params(given, given["words"], chains, current, own)
 
 
 def own_params(given: Given, current: str) -> list[Candidate]:
     """For `eegd plugin NAME …`."""
-    return _new_params(given, given["params"], current, {"input": "the stream to read"})
+    return _new_params(given, given["params"], given.get("chain", []), current, {"input": "the stream to read"})
 
 
-def _new_params(given: Given, words: list[str], current: str, own: Mapping[str, str]) -> list[Candidate]:
-    """What is not given yet; own: what is no parameter of the plugin."""
-    found = _words(_facts(given["name"][0], given).get("parameters", []), {}, words, current, given)
+def chain_stages(given: Given, current: str) -> list[Candidate]:
+    """Plugins with commas between them; one that is there already needs a name: stage=plugin."""
+    head, comma, last = current.rpartition(",")
+    stage, equals, _ = last.partition("=")
+    taken = {part.partition("=")[0] for part in head.split(",")} if not equals else set()
+    before = f"{head}{comma}{stage if equals else ''}{equals}"
+    return [
+        Candidate(f"{before}{plugin.text}", plugin.doc) for plugin in installed(given, "") if plugin.text not in taken
+    ]
+
+
+def _stage_params(chain: str, given: Given) -> list[dict[str, Any]]:
+    """The parameters of a chain's stages, under the names that they have there; none without a name goes."""
+    rows = []
+    for stage, _, plugin in (part.strip().partition("=") for part in chain.split(",")):
+        for row in _facts(plugin or stage, given).get("parameters", []):
+            rows.append({**row, "name": f"{stage}.{row['name']}", "position": None})
+    return rows
+
+
+def _new_params(
+    given: Given, words: list[str], chains: list[str], current: str, own: Mapping[str, str]
+) -> list[Candidate]:
+    """What is not given yet; chains: the stages, where it is a chain; own: what is no parameter of the plugin."""
     if current.startswith("input="):
-        return [Candidate(f"input={stream.text}", stream.doc) for stream in streams(given, "")]
+        return [Candidate(f"input={stream.text}", stream.doc) for stream in inputs(given, "")]
+    if current.startswith("chain=") and "chain" in own:
+        stages = chain_stages(given, current[len("chain=") :])
+        return [Candidate(f"chain={stage.text}", stage.doc) for stage in stages]
+    rows = _stage_params(chains[0], given) if chains else _facts(given["name"][0], given).get("parameters", [])
+    found = _words(rows, {}, words, current, given)
     taken = {word.replace(":", "=").partition("=")[0] for word in words}
     return found + [Candidate(f"{key}=", doc) for key, doc in own.items() if key not in taken]
 

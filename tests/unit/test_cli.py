@@ -199,6 +199,41 @@ def test_wrong_usage_of_eegctl_exits_with_2(words: list[str]) -> None:
     assert exit_.value.code == 2
 
 
+def test_the_help_of_plugin_add_shows_each_special_word_with_an_example(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        eegctl.main(["plugin", "add", "--help"])
+    shown = capsys.readouterr().out
+    usage, _, examples = shown.partition("examples:")
+    for word in ("as=", "input=", "chain="):
+        assert word in usage.splitlines()[0]
+        assert re.search(rf"eegctl plugin add .*{word}\w", examples)
+
+
+@pytest.mark.parametrize("words", [["plugin", "add", "filter"], ["plugin", "remove", "filter"]])
+def test_the_runtime_directory_may_come_after_the_action(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert eegctl.main([*words, "--runtime-dir", str(tmp_path)]) == 3
+    assert str(tmp_path) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["statu"], "invalid choice: 'statu' (did you mean status?) (choose from"),
+        (["plugin", "ad", "filter"], "invalid choice: 'ad' (did you mean add?) (choose from"),
+        (["tail", "--chanels", "O1"], "unrecognized arguments: --chanels (did you mean --channels?)"),
+        (["completion", "bsh"], "argument shell: invalid choice: 'bsh' (did you mean bash?) (choose from"),
+    ],
+)
+def test_a_wrong_command_choice_or_option_is_answered_with_the_nearest(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        eegctl.main(words)
+    assert said in capsys.readouterr().err
+
+
 # ---- without a daemon ----
 
 
@@ -437,6 +472,26 @@ def test_an_event_is_written_as_one_line_with_its_facts() -> None:
     )
     text = event_text(event)
     assert "capture: 2 samples lost: overrun = 17.5  sample 123 456  (waited 80 ms)" in text
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({"kind": "parameter", "label": "armed false → true", "value": 1.0}, "trigger: armed false → true"),
+        ({"kind": "parameter", "label": "low 1 → 0.123457", "value": 0.1234567}, "trigger: low 1 → 0.123457"),
+        ({"kind": "marker", "label": "tone", "value": 1.0}, "trigger: tone = 1"),
+        ({"kind": "marker", "label": "tone 12", "value": 1.0}, "trigger: tone 12 = 1"),
+        ({"kind": "marker", "label": "tone 12", "value": 12}, "trigger: tone 12"),
+        ({"kind": "marker", "label": "tone", "value": float("inf")}, "trigger: tone = –"),
+        ({"kind": "detection", "label": "O1", "value": 81.3412}, "trigger: O1 = 81.3"),
+        ({"kind": "plugin started", "label": "trigger"}, "trigger"),
+        ({"kind": "plugin added", "label": "trigger, reads raw"}, "trigger, reads raw"),
+        ({"kind": "plugin added", "label": "trigger2, reads raw"}, "trigger: trigger2, reads raw"),
+    ],
+)
+def test_an_event_says_its_value_and_its_source_only_where_the_label_does_not(facts: dict[str, Any], said: str) -> None:
+    text = event_text({"number": 1, "wall_time_ns": 0, "time_ns": 0, "source": "trigger", **facts})
+    assert text.partition("  ")[2].removeprefix(f"{facts['kind']:<15}  ") == said
 
 
 def test_events_are_shown_once_and_in_order() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from eegd.cli import complete, eegctl, eegd
+from eegd.cli import complete, eegctl, eegd, sources
 from eegd.cli.sources import Candidate
 from eegd.plugin import find_plugins
 
@@ -38,13 +38,48 @@ def test_commands_are_offered_as_the_parser_has_them() -> None:
 
 def test_after_a_value_by_place_only_what_is_not_given_yet_is_offered() -> None:
     whole = offered("eegctl plugin add filter ")
-    assert whole[:2] == ["low=", "high="] and whole[-2:] == ["input=", "as="]
+    assert whole[:2] == ["low=", "high="] and whole[-3:] == ["input=", "as=", "chain="]
     assert offered("eegctl plugin add filter 1 ") == whole[1:]
     assert offered("eegctl plugin add filter high=40 ")[:2] == ["low=", "notch="]
     assert offered("eegctl plugin add filter high:40 1 ")[0] == "notch="
     assert offered("eegctl plugin add filter low=1 h") == ["high="]
     assert offered("eegd plugin filter 1 h") == ["high="]
     assert "as=" not in offered("eegd plugin filter ")
+
+
+def test_a_chain_is_offered_plugins_and_then_the_parameters_of_its_stages() -> None:
+    plugins = sorted(find_plugins())
+    assert offered("eegctl plugin add clean chain=") == [f"chain={name}" for name in plugins]
+    assert offered("eegctl plugin add clean chain=filter,re") == ["chain=filter,reference"]
+    assert "chain=filter,filter" not in offered("eegctl plugin add clean chain=filter,")
+    assert offered("eegctl plugin add clean chain=filter,mains=fi") == ["chain=filter,mains=filter"]
+    after = offered("eegctl plugin add clean chain=filter,mains=filter filter.low=1 ")
+    assert after[:2] == ["filter.high=", "filter.notch="] and "mains.low=" in after
+    assert "filter.low=" not in after and "chain=" not in after and after[-2:] == ["input=", "as="]
+    assert offered("eegctl plugin add clean chain=filter filter.notch=") == [
+        f"filter.notch={choice}" for choice in ("off", "50", "60")
+    ]
+    assert offered("eegd plugin clean --chain filter,ref") == ["filter,reference"]
+    assert offered("eegd plugin clean --chain filter filter.l") == ["filter.low="]
+
+
+def test_a_plugin_is_never_offered_its_own_stream_as_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = [Candidate(name, "stream") for name in ("filter", "raw", "slow")]
+    monkeypatch.setattr(sources, "streams", lambda given, current: there)
+    assert offered("eegctl plugin add filter input=") == ["input=raw", "input=slow"]
+    assert offered("eegctl plugin add filter as=slow input=") == ["input=filter", "input=raw"]
+    assert offered("eegd plugin filter --input ") == ["raw", "slow"]
+
+
+def test_plugins_that_others_run_are_offered_to_set_and_get_and_not_to_remove(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    status = {"plugins": [{"name": "filter", "state": "running"}], "streams": [{"name": "raw"}, {"name": "raw2"}]}
+    there = [Candidate(name, "stream") for name in ("filter", "mine", "raw", "raw2")]
+    monkeypatch.setattr(sources, "streams", lambda given, current: there)
+    monkeypatch.setattr(sources, "_asked", lambda given, operation: {"status": status})
+    assert offered("eegctl set ") == offered("eegctl get ") == ["filter", "mine"]
+    assert offered("eegctl plugin remove ") == ["filter"]
 
 
 def test_choices_of_a_parameter_come_after_its_sign() -> None:

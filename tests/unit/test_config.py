@@ -67,7 +67,7 @@ REFUSED = {
     "[sim]\nfclk_ppm = -inf": "[sim] fclk_ppm = -inf: a number from -25000 to 25000 ppm",
     "[montage]\nmains_hz = 55": "[montage] mains_hz = 55: allowed: 50 or 60",
     "[stream]\nmax_readers = 64": "[stream] max_readers = 64: a whole number from 1 to 63 readers",
-    '[daemon]\nruntime_dir = ""': '[daemon] runtime_dir = "": a printable text of at most 400 characters',
+    '[daemon]\nruntime_dir = ""': '[daemon] runtime_dir = "": a path from the root on, such as /run/eegd',
     '[daemon]\ngroup = "a\\nb"': '[daemon] group = "a\\u000ab": the name of a group of this system',
     "[daemon]\ncpu = 2020-01-01": '[daemon] cpu = "2020-01-01": a whole number from 0 to 1023',
     "[board]\nrate_sp = 300": "[board] rate_sp = 300: unknown key; did you mean rate_sps?",

@@ -35,7 +35,13 @@ def test_a_plugin_that_reads_itself_is_told_so() -> None:
 
 def test_an_unknown_input_is_named_with_the_streams_there_are() -> None:
     problems = graph_problems({"a": "eog", "b": "a"}, ["raw", "raw2"])
-    assert problems == {"a": "plugin 'a': its input 'eog' is no stream; there are: a, b, raw, raw2"}
+    assert problems == {"a": "plugin 'a': its input 'eog' is no stream; there are: b, raw, raw2"}
+
+
+def test_an_input_that_is_nearly_right_is_answered_with_the_stream_that_is_near() -> None:
+    problems = graph_problems({"filter": "filtr", "b": "filte"}, ["raw"])
+    assert problems["b"] == "plugin 'b': its input 'filte' is no stream (did you mean filter?); there are: filter, raw"
+    assert problems["filter"] == "plugin 'filter': its input 'filtr' is no stream; there are: b, raw"
 
 
 @given(st.dictionaries(st.sampled_from(NAMES), st.sampled_from((*NAMES, "raw"))))

@@ -149,6 +149,15 @@ def test_a_request_of_another_form_is_against_the_protocol(request_: Any) -> Non
     run(work)
 
 
+def test_the_event_of_a_change_has_a_value_only_where_that_is_a_number() -> None:
+    async def work(r: Running) -> None:
+        for values in ({"on": False}, {"low": 9}):
+            r.ask("set", values=values)
+            await r.frame()
+
+    assert run(work).host.recorded == [("on true → false", None, 0), ("low 1 → 9", 9.0, 1)]
+
+
 def test_a_plugin_that_says_no_keeps_its_old_values_and_its_state() -> None:
     async def work(r: Running) -> None:
         r.ask("set", values={"low": 50})

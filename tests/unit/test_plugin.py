@@ -74,10 +74,6 @@ def test_a_loaded_plugin_is_named_as_its_file(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("import numby", "ModuleNotFoundError: No module named 'numby', line 1"),
-        ("x = 1\ndef f(:", "SyntaxError: .*line 2"),
-        ("\n1 / 0", "ZeroDivisionError: division by zero, line 2"),
-        ("raise SystemExit(3)", "SystemExit: 3, line 1"),
         ("x = 1", "no subclass of Plugin in it"),
         ("from eegd.plugin import Plugin", "no subclass of Plugin in it"),
         (GOOD + GOOD.replace("Good", "Other"), r"several plugin classes \(Good, Other\), none named like it"),
@@ -90,8 +86,31 @@ def test_a_loaded_plugin_is_named_as_its_file(folder: Path) -> None:
 def test_a_plugin_that_cannot_be_loaded_is_named_with_file_and_reason(folder: Path, text: str, reason: str) -> None:
     path = folder / "odd.py"
     path.write_text(text)
-    with pytest.raises(PluginError, match=rf"plugin 'odd' \({path}\): .*{reason}"):
+    with pytest.raises(PluginError, match=rf"plugin 'odd' \({path}(:\d+)?\): .*{reason}"):
         load_plugin("odd", [folder])
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "reason"),
+    [
+        ("import numby", 1, "ModuleNotFoundError: No module named 'numby'"),
+        ("\n1 / 0", 2, "ZeroDivisionError: division by zero"),
+        ("raise SystemExit(3)", 1, "SystemExit: 3"),
+        ("x = 1\nif x:\n    y = ?\n", 3, "SyntaxError: invalid syntax\n    y = ?\n        ^"),
+        ("def f(:\n    pass", 1, "SyntaxError: invalid syntax\n    def f(:\n          ^"),
+        ("x = (1,", 1, "SyntaxError: '(' was never closed\n    x = (1,\n        ^"),
+        ("if True:\n\tx = 1\n        y = 2\n", 3, "TabError: inconsistent use of tabs and spaces in indentation"),
+        ("x = '\x07", 1, "SyntaxError: unterminated string literal (detected at line 1)\n    x = ' \n        ^"),
+    ],
+)
+def test_what_a_file_raises_is_told_once_with_file_line_and_place(
+    folder: Path, text: str, line: int, reason: str
+) -> None:
+    path = folder / "odd.py"
+    path.write_text(text)
+    with pytest.raises(PluginError) as refused:
+        load_plugin("odd", [folder])
+    assert str(refused.value).startswith(f"plugin 'odd' ({path}:{line}): {reason}")
 
 
 def test_an_unknown_plugin_is_refused_with_those_there_are(folder: Path) -> None:

@@ -29,6 +29,10 @@ def found(tmp_path: Path, text: str) -> list[str]:
         ('[replay]\nfile = "/no/such.bdf"', '[replay] file = "/no/such.bdf": No such file or directory'),
         ("[daemon]\ncpu = 1023", "[daemon] cpu = 1023: this computer has cores 0 to "),
         ('[daemon]\ngroup = "nosuch_"', '[daemon] group = "nosuch_": no such group on this computer; make it with'),
+        (
+            '[daemon]\nruntime_dir = "~/eegd"',
+            '[daemon] runtime_dir = "~/eegd": a path from the root on, such as /run/eegd',
+        ),
         ('[daemon]\nruntime_dir = "/dev/null"', '[daemon] runtime_dir = "/dev/null": not a directory'),
         (
             '[daemon]\nruntime_dir = "/dev/null/x"',
