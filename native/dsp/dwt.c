@@ -262,6 +262,12 @@ static inline void db2_inverse(const float *restrict low, const float *restrict 
     }
 }
 
+static inline void take_off(const float *restrict row, float *restrict line, uint32_t n, float base)
+{
+    for (uint32_t i = 0; i < n; i++)
+        line[i] = row[i] - base;
+}
+
 static inline void put_back(const float *restrict line, float *restrict row, uint32_t n, double base)
 {
     for (uint32_t k = 0; k < n; k++)
@@ -272,10 +278,9 @@ EEGD_VECTOR static void forward_row(const struct eegd_dwt *dwt, float *row)
 {
     float *line = dwt->line, *even = dwt->even, *odd = dwt->odd;
     float base = __builtin_isfinite(row[0]) ? row[0] : 0;
-    uint32_t before = dwt->n_taps - 2, n_samples = dwt->n_samples;
+    uint32_t before = dwt->n_taps - 2;
 
-    for (uint32_t i = 0; i < n_samples; i++)
-        line[i] = row[i] - base;
+    take_off(row, line, dwt->n_samples, base);
     for (uint32_t i = 0; i < dwt->n_levels; i++) {
         const struct level *level = &dwt->levels[i];
         size_t n = level->n_out;

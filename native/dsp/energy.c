@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Energy: sums and maxima are kept in several lanes side by side, since the
- * compiler must not change the order of additions by itself.
+ * Energy: sums are kept in several lanes side by side, since the compiler must
+ * not change the order of additions by itself.
  *
  * Threads and ownership: see energy.h.
  */
 #include "dsp/energy.h"
 #include "dsp/dwt.h"
 #include "dsp/vector.h"
+
+#include <string.h>
 
 #define LANES 8
 
@@ -26,28 +28,22 @@ EEGD_VECTOR static double sum_of_squares(const float *x, size_t n)
     return sum;
 }
 
+/* Magnitudes have the order of their bits as integers, of which the compiler keeps the largest in vectors. A
+ * NaN is above them all. */
 EEGD_VECTOR static float largest_magnitude(const float *x, size_t n)
 {
-    float lanes[LANES] = {0}, largest = 0;
-    int missing[LANES] = {0}, is_missing = 0;
-    size_t i = 0;
+    int32_t largest = 0;
+    float magnitude;
 
-    for (; i + LANES <= n; i += LANES)
-        for (int lane = 0; lane < LANES; lane++) {
-            float magnitude = __builtin_fabsf(x[i + lane]);
+    for (size_t i = 0; i < n; i++) {
+        int32_t bits;
 
-            lanes[lane] = magnitude > lanes[lane] ? magnitude : lanes[lane];
-            missing[lane] |= __builtin_isnan(magnitude);
-        }
-    for (; i < n; i++) {
-        largest = __builtin_fabsf(x[i]) > largest ? __builtin_fabsf(x[i]) : largest;
-        is_missing |= __builtin_isnan(x[i]);
+        memcpy(&bits, x + i, sizeof(bits));
+        bits &= INT32_MAX;
+        largest = bits > largest ? bits : largest;
     }
-    for (int lane = 0; lane < LANES; lane++) {
-        largest = lanes[lane] > largest ? lanes[lane] : largest;
-        is_missing |= missing[lane];
-    }
-    return is_missing ? __builtin_nanf("") : largest;
+    memcpy(&magnitude, &largest, sizeof(magnitude));
+    return magnitude;
 }
 
 void eegd_energy_of_levels(const struct eegd_dwt *dwt, const float *rows, ptrdiff_t stride,

@@ -5,7 +5,7 @@
  * one is compiled for vectors, and functions marked EEGD_VECTOR are built a
  * second time for AVX2, chosen once when the program is loaded. NEON is there
  * on every aarch64. No operations are fused, so results have the same bits on
- * all of them.
+ * all of them. tests/native/vectors.py shows what each loop has become.
  *
  * For C alone.
  */
@@ -21,7 +21,7 @@
     !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
 #define EEGD_VECTOR __attribute__((target_clones("default", "avx2")))
 #else
-#define EEGD_VECTOR
+#define EEGD_VECTOR __attribute__((noinline)) /* as the versions are: GCC judges it by itself */
 #endif
 
 #endif

@@ -52,8 +52,12 @@ $(foreach flavour,plain asan ubsan tsan,$(eval $(call native_flavour,$(flavour))
 NATIVE_EXAMPLES := $(EXAMPLE_C:%.c=build/plain/%.o)
 -include $(EXAMPLE_C:%.c=build/plain/%.d)
 
+# Not C, but runs as if it were: what the library was compiled to.
+build/plain/test_vectors: tests/native/vectors.py $(NATIVE_LIB_plain)
+	@install -m 755 $< $@
+
 .PHONY: test-native test-asan test-ubsan test-tsan
-test-native: $(NATIVE_TESTS_plain) $(NATIVE_STRESS_plain) ## C unit tests as they are
+test-native: $(NATIVE_TESTS_plain) $(NATIVE_STRESS_plain) build/plain/test_vectors ## C unit tests as they are
 	@tests/native/run.sh plain $^
 
 test-asan: $(NATIVE_TESTS_asan) $(NATIVE_STRESS_asan) ## C unit tests under the address sanitizer

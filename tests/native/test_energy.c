@@ -76,10 +76,34 @@ static void test_a_coefficient_that_is_missing_leaves_no_peak(void)
     }
 }
 
+static void test_an_infinity_and_a_subnormal_are_found_wherever_they_are(void)
+{
+    /* 37 details: more than a vector, and some left over. */
+    struct eegd_dwt *dwt = eegd_dwt_new(EEGD_DWT_HAAR, 74, 1);
+    int wrong = 0;
+
+    for (uint32_t k = 0; k < 37; k++) {
+        float row[74] = {0}, peak, *details = row + eegd_dwt_offset(dwt, 1);
+
+        details[k] = -0.0f;
+        eegd_energy_peak(dwt, row, 74, 1, &peak);
+        wrong += peak != 0 || signbit(peak);
+        details[(k + 5) % 37] = -3e-39f;
+        eegd_energy_peak(dwt, row, 74, 1, &peak);
+        wrong += peak != 3e-39f;
+        details[(k + 8) % 37] = -INFINITY;
+        eegd_energy_peak(dwt, row, 74, 1, &peak);
+        wrong += peak != INFINITY;
+    }
+    CHECK_EQ(wrong, 0);
+    eegd_dwt_free(dwt);
+}
+
 int main(void)
 {
     RUN(test_energies_and_peaks_are_those_of_plain_loops_for_every_length);
     RUN(test_the_peak_is_found_at_either_end_and_with_either_sign);
     RUN(test_a_coefficient_that_is_missing_leaves_no_peak);
+    RUN(test_an_infinity_and_a_subnormal_are_found_wherever_they_are);
     return check_report();
 }
