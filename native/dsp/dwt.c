@@ -262,10 +262,10 @@ static inline void db2_inverse(const float *restrict low, const float *restrict 
     }
 }
 
-static inline void take_off(const float *restrict row, float *restrict line, uint32_t n, float base)
+static inline void take_off(const float *restrict samples, float *restrict line, uint32_t n, float base)
 {
     for (uint32_t i = 0; i < n; i++)
-        line[i] = row[i] - base;
+        line[i] = samples[i] - base;
 }
 
 static inline void put_back(const float *restrict line, float *restrict row, uint32_t n, double base)
@@ -274,13 +274,14 @@ static inline void put_back(const float *restrict line, float *restrict row, uin
         row[k] = (float)(line[k] + base);
 }
 
-EEGD_VECTOR static void forward_row(const struct eegd_dwt *dwt, float *row)
+/* samples may be where the row is: they are all taken before it is written. */
+EEGD_VECTOR static void forward_row(const struct eegd_dwt *dwt, const float *samples, float *row)
 {
     float *line = dwt->line, *even = dwt->even, *odd = dwt->odd;
-    float base = __builtin_isfinite(row[0]) ? row[0] : 0;
+    float base = __builtin_isfinite(samples[0]) ? samples[0] : 0;
     uint32_t before = dwt->n_taps - 2;
 
-    take_off(row, line, dwt->n_samples, base);
+    take_off(samples, line, dwt->n_samples, base);
     for (uint32_t i = 0; i < dwt->n_levels; i++) {
         const struct level *level = &dwt->levels[i];
         size_t n = level->n_out;
@@ -320,8 +321,14 @@ EEGD_VECTOR static void inverse_row(const struct eegd_dwt *dwt, float *row)
 
 void eegd_dwt_forward(struct eegd_dwt *dwt, float *rows, ptrdiff_t stride, uint32_t n_channels)
 {
+    eegd_dwt_forward_from(dwt, rows, stride, rows, stride, n_channels);
+}
+
+void eegd_dwt_forward_from(struct eegd_dwt *dwt, const float *samples, ptrdiff_t samples_stride, float *rows,
+                           ptrdiff_t stride, uint32_t n_channels)
+{
     for (uint32_t channel = 0; channel < n_channels; channel++)
-        forward_row(dwt, rows + channel * stride);
+        forward_row(dwt, samples + channel * samples_stride, rows + channel * stride);
 }
 
 void eegd_dwt_inverse(struct eegd_dwt *dwt, float *rows, ptrdiff_t stride, uint32_t n_channels)

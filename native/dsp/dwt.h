@@ -56,6 +56,11 @@ uint32_t eegd_dwt_length(const struct eegd_dwt *dwt, uint32_t level);
 /* Samples become coefficients. Channel c is at rows + c * stride, and has room floats. */
 void eegd_dwt_forward(struct eegd_dwt *dwt, float *rows, ptrdiff_t stride, uint32_t n_channels);
 
+/* The same of samples that lie elsewhere and stay as they are: channel c is at samples + c * samples_stride.
+ */
+void eegd_dwt_forward_from(struct eegd_dwt *dwt, const float *samples, ptrdiff_t samples_stride, float *rows,
+                           ptrdiff_t stride, uint32_t n_channels);
+
 /* Coefficients become samples again. */
 void eegd_dwt_inverse(struct eegd_dwt *dwt, float *rows, ptrdiff_t stride, uint32_t n_channels);
 

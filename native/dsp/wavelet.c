@@ -2,8 +2,8 @@
 /*
  * Wavelet: samples are kept in rows twice as long as the window, so that a
  * window is always contiguous; when a row is full, its last window moves to
- * the front. The transform works on a copy, in the place from which the result
- * is published, since windows overlap.
+ * the front. The transform writes to the place from which the result is
+ * published, and leaves the window as it is, since windows overlap.
  *
  * Threads and ownership: see wavelet.h.
  */
@@ -236,12 +236,9 @@ static void analyse(struct eegd_wavelet *wavelet)
     uint32_t n_channels = wavelet->config.n_channels, n_window = wavelet->config.n_window;
     uint32_t room = eegd_dwt_room(wavelet->dwt);
 
-    for (uint32_t channel = 0; channel < n_channels; channel++)
-        memcpy(wavelet->coefficients + (size_t)channel * room,
-               past_of(wavelet, channel) + wavelet->n_past - n_window, n_window * sizeof(float));
     wavelet->result->sample_index = wavelet->next - n_window;
-    eegd_stages_mark(wavelet->stages, EEGD_STAGE_COPY);
-    eegd_dwt_forward(wavelet->dwt, wavelet->coefficients, room, n_channels);
+    eegd_dwt_forward_from(wavelet->dwt, past_of(wavelet, 0) + wavelet->n_past - n_window,
+                          2 * (ptrdiff_t)n_window, wavelet->coefficients, room, n_channels);
     eegd_stages_mark(wavelet->stages, EEGD_STAGE_DWT);
     eegd_energy_of_levels(wavelet->dwt, wavelet->coefficients, room, n_channels, wavelet->energies);
     eegd_energy_peak(wavelet->dwt, wavelet->coefficients, room, n_channels, wavelet->peaks);

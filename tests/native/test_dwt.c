@@ -113,6 +113,28 @@ static void test_coefficients_are_those_of_the_filters_and_the_inverse_gives_the
     CHECK(n_plans > 500);
 }
 
+static void test_samples_from_elsewhere_give_the_same_bits_and_stay_as_they_are(void)
+{
+    static float samples[3][MAX_N], kept[3][MAX_N], rows[3][MAX_ROOM], wanted[3][MAX_ROOM];
+
+    for (unsigned f = 0; f < N_FILTERS; f++) {
+        struct eegd_dwt *dwt = eegd_dwt_new(filters[f].wavelet, 77, 3);
+        size_t n_bytes = eegd_dwt_room(dwt) * sizeof(float);
+
+        for (int c = 0; c < 3; c++)
+            for (int i = 0; i < MAX_N; i++)
+                kept[c][i] = samples[c][i] = noise();
+        for (int c = 0; c < 3; c++)
+            memcpy(wanted[c], samples[c], 77 * sizeof(float));
+        eegd_dwt_forward(dwt, wanted[0], MAX_ROOM, 3);
+        eegd_dwt_forward_from(dwt, samples[0], MAX_N, rows[0], MAX_ROOM, 3);
+        for (int c = 0; c < 3; c++)
+            CHECK(memcmp(rows[c], wanted[c], n_bytes) == 0);
+        CHECK(memcmp(samples, kept, sizeof(kept)) == 0);
+        eegd_dwt_free(dwt);
+    }
+}
+
 static void test_a_constant_has_no_details_and_cdf53_none_of_a_ramp_away_from_the_edges(void)
 {
     for (unsigned f = 0; f < N_FILTERS; f++) {
@@ -163,6 +185,7 @@ static void test_what_cannot_be_transformed_is_refused(void)
 int main(void)
 {
     RUN(test_coefficients_are_those_of_the_filters_and_the_inverse_gives_the_samples_back);
+    RUN(test_samples_from_elsewhere_give_the_same_bits_and_stay_as_they_are);
     RUN(test_a_constant_has_no_details_and_cdf53_none_of_a_ramp_away_from_the_edges);
     RUN(test_what_cannot_be_transformed_is_refused);
     return check_report();
