@@ -10,7 +10,7 @@
 #include "monotonic.h"
 
 #define LEAST_REST_NS 50000
-#define LONGEST_REST_NS 1000000
+#define LONGEST_REST_NS 2000000
 #define WALL_SPREAD_NS 5000
 
 uint32_t eegd_outlet_slabs_needed(uint32_t sum_of_depths, uint32_t reserve)
@@ -169,14 +169,14 @@ static int place_without_credit(struct eegd_outlet *outlet)
     return -1;
 }
 
-/* Sleeps for an eighth of the time that this frame has waited: so looking costs a long wait little of a
+/* Sleeps for a quarter of the time that this frame has waited: so looking costs a long wait little of a
  * processor that others could use, and adds little to any. *since_ns: 0 on the first call of a wait. */
 static void rest(struct eegd_outlet *outlet, int place, int64_t *since_ns)
 {
     int64_t now_ns = eegd_monotonic_ns();
     if (!*since_ns)
         *since_ns = now_ns;
-    int64_t rest_ns = (now_ns - *since_ns) / 8;
+    int64_t rest_ns = (now_ns - *since_ns) / 4;
     if (rest_ns < LEAST_REST_NS)
         rest_ns = LEAST_REST_NS;
     if (rest_ns > LONGEST_REST_NS)
