@@ -200,7 +200,8 @@ class Output:
                     what = type(given).__name__
                     raise TypeError(f"process returned a {what}; kind 'filtered' wants an array or None")
                 self._fill(out, np.asarray(given))
-            self._publish(frame.sample_index, frame.n_samples, frame)
+            descriptor = frame.descriptor
+            self._publish(descriptor.sample_index, descriptor.n_samples, frame)
             return
         if given is None:
             return

@@ -124,7 +124,8 @@ class PluginLoop:
         stopping = self._thread.stopping.is_set
         with stream:
             while True:
-                self._follow(stream)  # before the first frame, so that our own readers can come
+                if stream.n_epochs != self._n_epochs:  # before the first frame, so that our own readers can come
+                    self._follow(stream)
                 try:
                     frame = stream.take(self._patience_left() if stopping() else PATIENCE_S)
                 except (WaitTimeout, *NOT_THERE) as error:
@@ -135,15 +136,15 @@ class PluginLoop:
                 except StreamEnded as end:
                     return end.reason
                 else:
-                    self._follow(stream)
+                    if stream.n_epochs != self._n_epochs:
+                        self._follow(stream)
                     self._live.apply(frame, self)
                     self._process(frame)
 
     def _follow(self, stream: Stream) -> None:
-        """Where the input has a new epoch, begins one of our own."""
-        if stream.n_epochs != self._n_epochs:
-            self._n_epochs = stream.n_epochs
-            self._begin_epoch(stream)
+        """The input has a new epoch: begins one of our own."""
+        self._n_epochs = stream.n_epochs
+        self._begin_epoch(stream)
 
     def _open(self) -> Stream | None:
         """Waits until the input is there; None when asked to stop before."""
@@ -288,7 +289,7 @@ class PluginLoop:
             if self._must_reset:
                 self._guarded(plugin.reset, frame_number=frame.frame_number)
                 self._must_reset = False
-            out = output.room(frame.n_samples)
+            out = output.room(frame.descriptor.n_samples)
             output.put(self._given(frame, out), frame, out)
         except PluginError:
             raise
@@ -307,7 +308,7 @@ class PluginLoop:
     def _given(self, frame: Frame, out: NDArray[np.float32]) -> Given:
         """What process returns. Raises PluginError where the plugin kept a view of `out`, which others will see."""
         n_references = sys.getrefcount(out.base)
-        given: Given = self._guarded(self.plugin.process, frame, out, frame_number=frame.frame_number)
+        given: Given = self._guarded(self.plugin.process, frame, out, frame_number=frame.descriptor.frame_number)
         returned = isinstance(given, np.ndarray) and given is not out and given.base is out.base
         if sys.getrefcount(out.base) > n_references + returned:
             raise PluginError(
