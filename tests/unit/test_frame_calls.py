@@ -82,7 +82,7 @@ def calls_of_a_frame() -> tuple[Counter[str], list[dict[str, object]]]:
         for number in range(N_BEFORE + N_COUNTED):
             publish(output, number)
         assert empty.done.wait(30.0)
-        readers = source.call(source.server.reader_table)
+        readers = source.call(source.server.readers.table)
         source.end_epoch(output, "stopped")
         thread.join()
         sink.close()
