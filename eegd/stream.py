@@ -131,7 +131,7 @@ class Stream:
             kept, self._kept = self._kept, None
             return kept
         self._drop_current()
-        if not self._attachment.is_open:  # ended; or lost, and an earlier call gave up waiting
+        if self._attachment.inlet.pointer is None:  # ended; or lost, and an earlier call gave up waiting
             self._check_usable()  # a system call; where there is an inlet the C core knows of a fork
             if self.ended is not None:
                 raise StreamEnded(self._request.stream, self.ended.reason, self.ended.totals)
