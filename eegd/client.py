@@ -19,7 +19,7 @@ from eegd.inlet import AttachRequest, describe_stream
 from eegd.packet import decode_packet, reason_of, receive_packet, send_packet
 from eegd.params import no_parameter
 from eegd.remote_params import Applied, as_word, ask_params, set_params
-from eegd.runtime_dir import CONTROL_SOCKET, find_dir
+from eegd.runtime_dir import CONTROL_SOCKET, find_dir, served_streams
 from eegd.stream import Stream
 
 __all__ = ["Client", "connect"]
@@ -54,7 +54,7 @@ class Client:
 
     def streams(self) -> list[str]:
         """Names of the streams that can be opened now."""
-        return sorted(path.name.removesuffix(".stream") for path in self.directory.glob("*.stream"))
+        return served_streams(self.directory)
 
     def describe(self, stream: str) -> StreamInfo:
         return describe_stream(self.directory, stream)

@@ -40,6 +40,7 @@ from eegd.posted import PostedEvents
 from eegd.runtime_dir import Lock, default_dir, prepare_dir
 from eegd.status import daemon_info, daemon_status, status_line, summary_line
 from eegd.supervisor import Supervisor
+from eegd.turns import PATIENCE_S
 
 __all__ = ["Daemon", "run_daemon"]
 
@@ -264,16 +265,20 @@ class Daemon:
 
     async def _reload(self) -> None:
         try:
-            log.info("reloaded: %s", await self.reload())
+            log.info("reloaded: %s", await self.reload(patience_s=None))  # nobody would ask again
         except EegdError as error:
             log.error("reload refused, nothing was changed: %s", error)
         except Exception:  # such as no process to look at plugins in; nobody may lose samples for that
             log.exception("reload failed")
         self.health.look()
 
-    async def reload(self) -> Mapping[str, object]:
+    async def reload(self, patience_s: float | None = PATIENCE_S) -> Mapping[str, object]:
         """Reads the file again: live keys at once, chip settings through a new epoch; names what needs a restart.
-        Plugins are looked at before anything is changed."""
+        Plugins are looked at before anything is changed. patience_s: how long another change may be waited for."""
+        async with self.supervisor.turns.turn("reload", patience_s):
+            return await self._read_again()
+
+    async def _read_again(self) -> Mapping[str, object]:
         config = load_config(self.config.path, self._overrides, self.config.base)
         await self.supervisor.check(config.plugins)
         _, _, restart = classify_changes(self.config, config)

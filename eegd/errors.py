@@ -14,6 +14,7 @@ __all__ = [
     "FrameShared",
     "InPlaceNotSupported",
     "LeasesExhausted",
+    "NameTaken",
     "NeedsUnmet",
     "ParamError",
     "PluginError",
@@ -37,6 +38,14 @@ class EegdError(Exception):
 
 class ConfigError(EegdError):
     """A configuration that cannot work; the text names file, key, value and what is allowed."""
+
+
+class NameTaken(ConfigError):
+    """Another process owns this name in the runtime directory; `pid` says which, where it is known."""
+
+    def __init__(self, text: str, pid: int | None) -> None:
+        super().__init__(text)
+        self.pid = pid
 
 
 class ParamError(EegdError):

@@ -28,6 +28,8 @@ RETRY_S = 0.1
 ANSWER_S = 2.0
 IDLE_S = 5.0
 """After so long without an event the connection is given back; the daemon has few."""
+STACK = 512 * 1024
+"""Bytes. The usual 8 MB count against a plugin's memory_mb, and none may be left when there is much to tell."""
 LABEL_CHARACTERS = 400
 SOURCE_CHARACTERS = 64
 
@@ -110,10 +112,13 @@ class EventSender:
 
     def _start(self) -> bool:
         thread = threading.Thread(target=self._run, name="events", daemon=True)
+        before = threading.stack_size(STACK)
         try:
             thread.start()
         except (RuntimeError, MemoryError):  # no memory for its stack
             return False
+        finally:
+            threading.stack_size(before)
         self._thread = thread
         return True
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Protocol
 
-__all__ = ["OWN_LIMITS", "PluginSettings", "input_of", "limit_of", "plugin_command", "stages_in"]
+__all__ = ["OWN_LIMITS", "PluginSettings", "input_of", "limit_of", "made_of", "plugin_command", "stages_in"]
 
 OWN_LIMITS = ("hang_s", "memory_mb")
 """Keys of [plugins] that a plugin's own table may have too, for itself."""
@@ -39,6 +39,13 @@ def limit_of(settings: PluginSettings, name: str, key: str) -> float:
     return float(str(settings.params.get(name, {}).get(key, getattr(settings, key))))
 
 
+def made_of(settings: PluginSettings, name: str) -> tuple[str, list[str]]:
+    """Which plugin it is, and its stages if it is a chain."""
+    table = settings.params.get(name, {})
+    chain = table.get("chain", [])
+    return str(table.get("plugin", name)), stages_in(_chain_text(chain))
+
+
 def plugin_command(settings: PluginSettings, name: str) -> tuple[str, ...]:
     """Its name and parameters, where to look for it, and what it reads: the same in whatever process it runs."""
     table = settings.params.get(name, {})
@@ -48,13 +55,17 @@ def plugin_command(settings: PluginSettings, name: str) -> tuple[str, ...]:
         words += ["--plugin", str(table["plugin"])]
     words += ["--memory-mb", f"{limit_of(settings, name, 'memory_mb'):g}"]
     if (chain := table.get("chain")) is not None:
-        words += ["--chain", ",".join(map(str, chain)) if isinstance(chain, list) else str(chain)]
+        words += ["--chain", _chain_text(chain)]
     for path in settings.dirs:
         words += ["--plugin-dir", path]
     input_stream = input_of(settings, name)
     if input_stream is not None:
         words += ["--input", input_stream]
     return tuple(words)
+
+
+def _chain_text(chain: object) -> str:
+    return ",".join(map(str, chain)) if isinstance(chain, list) else str(chain)
 
 
 def stages_in(text: str) -> list[str]:

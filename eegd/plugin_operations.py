@@ -1,4 +1,4 @@
-"""The control socket's requests about plugins: add, remove, restart."""
+"""The control socket's requests about plugins: add, remove, restart; one at a time."""
 
 from __future__ import annotations
 
@@ -22,15 +22,23 @@ def plugin_operations(supervisor: Supervisor) -> dict[str, Operation]:
         words = value_of(request, "words", list, [])
         if not all(isinstance(word, str) for word in words) or len(words) > MAX_WORDS:
             raise ProtocolError(f"'words' is {words!r:.80}, wanted a list of at most {MAX_WORDS} texts")
-        plugin = _name_in(request, "plugin")
-        return await supervisor.add(plugin, value_of(request, "as", str), words, value_of(request, "input", str))
+        plugin, name, stream = (
+            _name_in(request, "plugin"),
+            value_of(request, "as", str),
+            value_of(request, "input", str),
+        )
+        async with supervisor.turns.turn(f"plugin add {plugin}"):
+            return await supervisor.add(plugin, name, words, stream)
 
     async def remove(request: Mapping[str, Any]) -> Answer:
-        return await supervisor.remove(_name_in(request, "name"), force=value_of(request, "force", bool, False))
+        name, force = _name_in(request, "name"), value_of(request, "force", bool, False)
+        async with supervisor.turns.turn(f"plugin remove {name}"):
+            return await supervisor.remove(name, force=force)
 
-    def restart(request: Mapping[str, Any]) -> Answer:
-        as_configured = value_of(request, "as_configured", bool, False)
-        return supervisor.restart(_name_in(request, "name"), as_configured=as_configured)
+    async def restart(request: Mapping[str, Any]) -> Answer:
+        name, as_configured = _name_in(request, "name"), value_of(request, "as_configured", bool, False)
+        async with supervisor.turns.turn(f"plugin restart {name}"):
+            return await supervisor.restart(name, as_configured=as_configured)
 
     return {"plugin_add": add, "plugin_remove": remove, "plugin_restart": restart}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["is_stopped", "is_traced", "memory_of"]
+__all__ = ["is_stopped", "is_traced", "memory_of", "parent_of"]
 
 MB = 1_000_000
 
@@ -33,3 +33,9 @@ def is_stopped(pid: int) -> bool:
 def is_traced(pid: int) -> bool:
     """By a debugger, which may hold it for as long as somebody thinks."""
     return _status(pid).get("TracerPid", "0") != "0"
+
+
+def parent_of(pid: int) -> int | None:
+    """None where there is no such process."""
+    text = _status(pid).get("PPid")
+    return None if text is None else int(text)

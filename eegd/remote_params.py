@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from eegd.absent import why_absent
 from eegd.errors import AttachRefused, DaemonNotRunning, EegdError, ParamError, ProtocolError, StreamLost
 from eegd.inlet import open_stream_socket
-from eegd.near import meant
 from eegd.packet import reason_of, receive_packet, send_packet, value_of
+from eegd.runtime_dir import is_served
 
 __all__ = ["Applied", "PluginParams", "as_word", "ask_params", "set_params"]
 
@@ -80,10 +81,10 @@ def _exchange(directory: Path, stream: str, request: Mapping[str, object]) -> di
     operation = request["op"]
     try:
         opened = open_stream_socket(directory, stream)
-    except DaemonNotRunning:
-        there = sorted(path.stem for path in directory.glob("*.stream"))
-        hint, names = meant(stream, there), ", ".join(there) or "none"
-        raise EegdError(f"no plugin {stream!r} runs here{hint}; there are the streams {names}") from None
+    except DaemonNotRunning as error:
+        if is_served(directory, stream):  # but not for us
+            raise
+        raise EegdError(why_absent(directory, stream)) from error
     with contextlib.closing(opened) as connection:
         connection.settimeout(ANSWER_S)
         try:

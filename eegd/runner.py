@@ -21,7 +21,16 @@ from pathlib import Path
 
 from eegd.chain import make_chain
 from eegd.config import load_config
-from eegd.errors import ConfigError, EegdError, FrameShared, LeasesExhausted, NeedsUnmet, ParamError, PluginError
+from eegd.errors import (
+    ConfigError,
+    EegdError,
+    FrameShared,
+    LeasesExhausted,
+    NameTaken,
+    NeedsUnmet,
+    ParamError,
+    PluginError,
+)
 from eegd.journal import log_to_journal
 from eegd.libzmq import load_libzmq
 from eegd.live import LiveParams
@@ -33,7 +42,8 @@ from eegd.params import assign_params, check_params, parse_words
 from eegd.plugin import Plugin, load_plugin
 from eegd.plugin_command import plugin_command, stages_in
 from eegd.plugin_loop import PluginLoop
-from eegd.runtime_dir import find_dir, stream_socket
+from eegd.process import parent_of
+from eegd.runtime_dir import daemon_pid, find_dir, stream_socket
 from eegd.stream import MissedFrames
 
 __all__ = [
@@ -321,10 +331,31 @@ def _run(arguments: argparse.Namespace) -> int:
     except LeasesExhausted as error:
         log.error("plugin %r keeps arrays of frames: %s", plugin.name, error)
         return EXIT_FAILED
+    except NameTaken as error:
+        log.error("%s", _who_runs(plugin.name, directory, error.pid, supervised=arguments.supervised))
+        return EXIT_FAILED
     except EegdError as error:
         log.error("%s", error)
         return EXIT_REFUSED if isinstance(error, REFUSALS) else EXIT_FAILED
     return 0
+
+
+def _who_runs(name: str, directory: Path, pid: int | None, *, supervised: bool) -> str:
+    """Why this process cannot have the plugin's stream, and what to do."""
+    if supervised:
+        return (
+            f"process {pid or '?'} writes the stream {name!r} already: a plugin that was started by hand, or a unit of "
+            f"systemd; end that one, then `eegctl plugin restart {name}`"
+        )
+    daemon = daemon_pid(directory)
+    other = f"or give this one another name: `eegd plugin {name}-2 --plugin {name}`"
+    if pid is not None and daemon is not None and parent_of(pid) == daemon:
+        return (
+            f"plugin {name!r}: the daemon (process {daemon}) runs it already, as process {pid}; "
+            f"`eegctl plugin remove {name}` ends that one; {other}"
+        )
+    by = f"as process {pid or '?'}, started by hand or by systemd"
+    return f"plugin {name!r} runs already, {by}; end that one first, {other}"
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The runtime directory: where sockets live, how it is found, and the locks that say who owns what in it.
 
-A crash leaves only dead socket names behind; the next owner clears them under its lock.
+A crash leaves only dead socket names behind; the next owner clears them under its lock, as the daemon does for a plugin
+of its own that was killed. Until then they count for nothing: whether a stream is there, connecting tells.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ import os
 import re
 import socket
 import stat
+from collections.abc import Collection
 from pathlib import Path
 
-from eegd.errors import ConfigError, DaemonNotRunning
+from eegd.errors import ConfigError, DaemonNotRunning, NameTaken
 
 __all__ = [
     "CONTROL_SOCKET",
@@ -21,15 +23,20 @@ __all__ = [
     "EVENTS_SOCKET",
     "Lock",
     "check_dir",
+    "clear_left_over",
+    "daemon_pid",
     "default_dir",
     "find_dir",
     "is_served",
     "prepare_dir",
+    "served_streams",
     "stream_socket",
 ]
 
 CONTROL_SOCKET = "control.sock"
 EVENTS_SOCKET = "events.zmq"
+STREAM = ".stream"
+"""How the names of streams' sockets end."""
 DAEMON = "eegd"
 """The name of its lock."""
 SERVICE_DIR = Path("/run/eegd")
@@ -45,7 +52,7 @@ def stream_socket(stream: str) -> str:
         raise ConfigError(f"stream name {stream!r}: a letter, then at most 31 of a–z, 0–9, _ and -")
     if stream == DAEMON:
         raise ConfigError(f"stream name {stream!r}: that is the daemon's own")
-    return f"{stream}.stream"
+    return f"{stream}{STREAM}"
 
 
 def is_served(directory: Path, stream: str) -> bool:
@@ -58,6 +65,29 @@ def is_served(directory: Path, stream: str) -> bool:
         except OSError:  # such as a crowd at the door
             return True
     return True
+
+
+def served_streams(directory: Path, without: Collection[str] = ()) -> list[str]:
+    """Names of the streams that let readers in, sorted. without: those of which nobody needs to ask."""
+    names = {path.name.removesuffix(STREAM) for path in directory.glob(f"*{STREAM}")} - {DAEMON, *without}
+    return [name for name in sorted(names) if _STREAM_NAME.fullmatch(name) and is_served(directory, name)]
+
+
+def daemon_pid(directory: Path) -> int | None:
+    """Of the one that runs here, or ran last."""
+    with contextlib.suppress(OSError):
+        fd = os.open(directory / f"{DAEMON}.lock", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            return _pid_in(fd)
+        finally:
+            os.close(fd)
+    return None
+
+
+def _pid_in(fd: int) -> int | None:
+    """What the owner of a lock has written into it."""
+    text = os.pread(fd, 32, 0).strip()
+    return int(text) if text.isdigit() else None
 
 
 def _private_dir() -> Path:
@@ -136,10 +166,10 @@ class Lock:
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            owner = os.pread(self._fd, 32, 0).decode("ascii", "replace").strip() or "another process"
+            owner = _pid_in(self._fd)
             os.close(self._fd)
             self._fd = -1
-            raise ConfigError(f"{path}: held by process {owner}; only one may own it") from None
+            raise NameTaken(f"{path}: held by process {owner or '?'}; only one may own it", owner) from None
         os.ftruncate(self._fd, 0)
         os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
 
@@ -154,3 +184,11 @@ class Lock:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+
+def clear_left_over(directory: Path, stream: str) -> None:
+    """Removes the sockets of a writer that was killed; nothing where somebody owns them."""
+    with contextlib.suppress(ConfigError, OSError):
+        lock = Lock(directory / f"{stream}.lock")
+        lock.clear(stream_socket(stream), f"{stream}.*.zmq")
+        lock.release()

@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from eegd.child import Child
@@ -61,17 +61,24 @@ class Supervised:
         *,
         input_stream: str | None = None,
         memory_mb: float = 0.0,
+        plugin: str | None = None,
+        chain: Sequence[str] = (),
         given: Mapping[str, object] | None = None,
         on_input: Callable[[], None] = lambda: None,
+        on_end: Callable[[], None] = lambda: None,
     ) -> None:
         """arguments: of its command line; other ones mean another process. input_stream: what the configuration says
-        of its input; None leaves it to the plugin. memory_mb: its limit, for the report. given: parameters that were
-        set live. on_input: called when the plugin has told what it reads."""
+        of its input; None leaves it to the plugin. memory_mb, plugin, chain: its limit, which plugin it is, and its
+        stages if it is a chain, for the report. given: parameters that were set live. on_input: called when the plugin
+        has told what it reads. on_end: called when a process of it is no more."""
         self.name = name
         self.arguments = arguments
         self.hang_s = 0.0
         """After so long without an answer it is restarted; 0: never."""
-        self.state = "starting"
+        self._state = "starting"
+        self._since_s = time.monotonic()
+        """When that began."""
+        self._restart_at_s = 0.0
         self.restarts = 0
         self.hangs = 0
         self.progress_s = 0.0
@@ -79,8 +86,11 @@ class Supervised:
         self._events = events
         self._input = input_stream
         self._memory_mb = memory_mb
+        self._plugin = None if chain else plugin or name
+        self._chain = list(chain)
         self._given = given or {}
         self._on_input = on_input
+        self._on_end = on_end
         self.refused = False
         """Held by others than itself: it does not fit into the graph."""
         self._child: Child | None = None
@@ -96,6 +106,15 @@ class Supervised:
         self._said_error = False
         self._last_error = ""
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def state(self) -> str:
+        return self._state
+
+    @state.setter
+    def state(self, state: str) -> None:
+        if state != self._state:
+            self._state, self._since_s = state, time.monotonic()
 
     @property
     def pid(self) -> int | None:
@@ -130,7 +149,7 @@ class Supervised:
 
     def hold(self, reason: str) -> None:
         """It does not fit into the graph, for this reason. It must not run."""
-        self.refused, self.state, self._last_error = True, "held", reason
+        self.refused, self.state, self._last_error = True, "held", self._without_name(reason)
         self._tell("plugin held", None)
 
     def start(self, after: Iterable[asyncio.Task[None]] = ()) -> None:
@@ -160,9 +179,15 @@ class Supervised:
 
     def report(self) -> dict[str, object]:
         """Its row in the status."""
+        waits = self.state == "restarting"
         return {
             "name": self.name,
+            "plugin": self._plugin,
+            "chain": self._chain,
             "state": self.state,
+            "state_s": round(time.monotonic() - self._since_s, 1),
+            "restart_in_s": max(0.0, round(self._restart_at_s - time.monotonic(), 1)) if waits else None,
+            "refused": self.refused,
             "pid": self.pid,
             "restarts": self.restarts,
             "hangs": self.hangs,
@@ -197,7 +222,7 @@ class Supervised:
                 self._tell("plugin held", code)
                 return
             delay_s = BACK_OFF_S[min(len(recent), len(BACK_OFF_S)) - 1]
-            self.state = "restarting"
+            self.state, self._restart_at_s = "restarting", time.monotonic() + delay_s
             self._tell("plugin hung" if self._hung else "plugin died", code, restart_in_s=delay_s)
             await asyncio.sleep(delay_s)
             self.restarts += 1
@@ -220,6 +245,7 @@ class Supervised:
             code = await child.wait()
         finally:
             watching.cancel()
+            self._on_end()
             if n := child.n_left_behind:
                 log.warning("plugin %s left %d process%s behind, which %s killed", self.name, n, *_numbered(n))
         return code
@@ -286,11 +312,17 @@ class Supervised:
         if self._traceback.read(line):
             level = "ERROR"
         if level == "ERROR" and mark != "|":
-            self._last_error, self._said_error = text[:500], True
+            self._last_error, self._said_error = self._without_name(text)[:500], True
         fields = {"EEGD_PLUGIN": self.name}
         if frame := SKIPPED.search(text):
             fields["EEGD_FRAME"] = frame[1]
         logging.getLogger(f"eegd.plugin.{self.name}").log(LEVELS[level or "INFO"], "%s", text, extra=fields)
+
+    def _without_name(self, text: str) -> str:
+        """It stands beside the name wherever it is shown."""
+        for before in (f"plugin {self.name!r}: ", f"{self.name}: "):
+            text = text.removeprefix(before)
+        return text
 
     def _tell(self, kind: str, code: int | None, **facts: object) -> None:
         how = "" if code is None else f": {_how(code)}"

@@ -18,10 +18,11 @@ from eegd.errors import ConfigError, ParamError, PluginError
 from eegd.graph import graph_problems, readers_of
 from eegd.near import meant
 from eegd.plugin_check import Checked, check_plugins
-from eegd.plugin_command import input_of, limit_of, plugin_command, stages_in
-from eegd.runtime_dir import is_served
+from eegd.plugin_command import input_of, limit_of, made_of, plugin_command, stages_in
+from eegd.runtime_dir import clear_left_over, is_served, served_streams
 from eegd.settings import PLUGIN, PLUGIN_SAYS, PluginsConfig
 from eegd.supervised import KILL_AFTER_S, WAITING, Events, Supervised
+from eegd.turns import Turns
 
 __all__ = ["Supervisor"]
 
@@ -55,6 +56,8 @@ class Supervisor:
         """Plugins that are on their way out."""
         self._again: asyncio.TimerHandle | None = None
         self._stopping = False
+        self.turns = Turns()
+        """Of additions, removals, restarts and reloads."""
 
     @property
     def settings(self) -> PluginsConfig:
@@ -91,14 +94,18 @@ class Supervisor:
     def _made(
         self, name: str, arguments: tuple[str, ...], settings: PluginsConfig, given: Mapping[str, object] | None = None
     ) -> Supervised:
+        plugin, chain = made_of(settings, name)
         return Supervised(
             name,
             arguments,
             self._events,
             input_stream=input_of(settings, name),
             memory_mb=limit_of(settings, name, "memory_mb"),
+            plugin=plugin,
+            chain=chain,
             given=given,
             on_input=self._fit,
+            on_end=lambda: clear_left_over(self._directory, name),
         )
 
     def _let_go(self, work: Coroutine[Any, Any, None]) -> None:
@@ -114,8 +121,8 @@ class Supervisor:
 
     def _others(self, settings: PluginsConfig) -> set[str]:
         """Streams that are, or will be, without our plugins: raw ones, and those of plugins that others run."""
-        there = {path.stem for path in self._directory.glob("*.stream")} - self._plugins.keys()
-        return {*self._raw_streams, *settings.params, *settings.run, *there}
+        known = {*self._raw_streams, *settings.params, *settings.run}
+        return known | set(served_streams(self._directory, without={*known, *self._plugins}))
 
     def _in_use(self) -> set[str]:
         """Streams that were there, and may come back: who reads them is not held for their absence."""
@@ -198,7 +205,7 @@ class Supervisor:
         checked: Checked = (await check_plugins({name: (*plugin_command(tried, name), *words)}))[name]
         if checked.error:
             raise PluginError(checked.error)
-        self._check_name(plugin, name)  # others may have been quicker
+        self._check_name(plugin, name)  # somebody may have started one by hand
         problems = graph_problems({**self._inputs(), name: checked.input}, self._others(tried))
         if name in problems:
             raise PluginError(problems[name])
@@ -235,12 +242,12 @@ class Supervisor:
         self._events.post("plugin removed", name, source=name)
         self.apply(self._configured)
         self._past.add(name)
-        await asyncio.wait([*self._going])
+        await self._all_gone()
         return {"name": name, "readers": readers, "configured": name in self._configured.run}
 
-    def restart(self, name: str, *, as_configured: bool = False) -> dict[str, object]:
-        """A new process, with a new budget of deaths, also for one that is held or has ended. What was set while it
-        ran holds on, unless as_configured."""
+    async def restart(self, name: str, *, as_configured: bool = False) -> dict[str, object]:
+        """A new process, with a new budget of deaths, also for one that is held or has ended; waits for the end of the
+        old one. What was set while it ran holds on, unless as_configured."""
         before = self._known(name)
         given = {} if as_configured else before.given
         self._let_go(before.end(replaced=True))
@@ -248,7 +255,13 @@ class Supervisor:
         plugin = self._plugins[name] = self._made(name, before.arguments, settings, given)
         plugin.hang_s = limit_of(settings, name, "hang_s")
         self._fit()
+        await self._all_gone()
         return {"name": name, "set": dict(given)}
+
+    async def _all_gone(self) -> None:
+        """Those that are on their way out."""
+        if self._going:
+            await asyncio.wait([*self._going])
 
     def _known(self, name: str) -> Supervised:
         if name not in self._plugins:

@@ -241,7 +241,7 @@ def _streams(client: Client, args: argparse.Namespace) -> int:
     for name in client.streams():
         try:
             infos.append(client.describe(name))
-        except EegdError as error:  # one plugin that was killed leaves its socket; the other streams are well
+        except EegdError as error:  # one plugin that does not answer; the other streams are well
             dead[name] = str(error)
     if args.json:
         rows = [info.description for info in infos] + [{"name": name, "error": why} for name, why in dead.items()]

@@ -18,6 +18,9 @@ from eegd.plugin import Plugin, PluginSource, find_plugins, load_plugin
 
 __all__ = ["add_commands", "plugin_facts", "run_help", "run_plugins"]
 
+INSTANCE = ("name", "plugin", "chain", "input", "state", "pid", "last_error")
+"""Of a row of the status."""
+
 
 def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     """command: makes a subcommand from its name, its function and a sentence."""
@@ -73,8 +76,8 @@ def _usage(name: str, plugin: type[Plugin]) -> str:
     return " ".join(["eegctl plugin add", name, *words])
 
 
-def _running(runtime_dir: str | None) -> tuple[dict[str, str] | None, list[str]]:
-    """The state of each plugin of a daemon, and where it looks for plugins; None and nothing where none answers."""
+def _running(runtime_dir: str | None) -> tuple[list[dict[str, Any]] | None, list[str]]:
+    """The plugins of a daemon, and where it looks for plugins; None and nothing where none answers."""
     from eegd.client import connect
 
     try:
@@ -82,23 +85,30 @@ def _running(runtime_dir: str | None) -> tuple[dict[str, str] | None, list[str]]
             status = client.ask("status", 2.0)["status"]
     except EegdError:
         return None, []
-    return {row["name"]: row["state"] for row in status["plugins"]}, list(status.get("plugin_dirs", []))
+    return status["plugins"], list(status.get("plugin_dirs", []))
+
+
+def _instances(running: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What runs, or should: as named in the configuration or added, chains included."""
+    return [{key: row.get(key) for key in INSTANCE} for row in running]
 
 
 def run_plugins(args: argparse.Namespace) -> int:
     """One line each; a file that cannot be loaded is named with the reason, and does not end the list."""
     running, daemon_dirs = _running(args.runtime_dir)
     dirs = [*args.plugin_dir, *daemon_dirs]
+    states = {row["name"]: row["state"] for row in running or ()}
     rows: list[dict[str, Any]] = []
     for name, source in sorted(find_plugins(dirs).items()):
         try:
             row = plugin_facts(source, load_plugin(name, dirs))
         except PluginError as error:
             row = {"name": name, "origin": source.origin, "location": source.location, "error": str(error)}
-        row["state"] = None if running is None else running.get(name)
+        row["state"] = states.get(name)
         rows.append(row)
     if args.json:
-        print(json.dumps({"daemon": running is not None, "plugins": rows}, indent=2, ensure_ascii=False))
+        found = {"daemon": running is not None, "plugins": rows, "instances": _instances(running or [])}
+        print(json.dumps(found, indent=2, ensure_ascii=False))
         return OK
     width = max((len(row["name"]) for row in rows), default=0)
     for row in rows:
@@ -110,10 +120,16 @@ def run_plugins(args: argparse.Namespace) -> int:
         print(f"{row['name']:<{width}}  {row['kind']}, {row['origin']}{state}: {row['summary']}")
         if names:
             print(f"{'':<{width}}  parameters: {names}")
-    others = sorted(set(running or ()) - {row["name"] for row in rows})
+    others = [row for row in running or () if row["name"] not in {row["name"] for row in rows}]
     if others:
-        print(f"also running: {', '.join(others)}")
+        print(f"also here: {', '.join(map(_instance_text, others))}")
     return OK
+
+
+def _instance_text(row: dict[str, Any]) -> str:
+    """`slow (filter, running)`, `clean (chain of reference, notch; running)`"""
+    what = f"chain of {', '.join(row['chain'])};" if row.get("chain") else f"{row.get('plugin')},"
+    return f"{row['name']} ({what} {row['state']})"
 
 
 def run_help(args: argparse.Namespace) -> int:

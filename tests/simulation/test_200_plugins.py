@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 import eegd
 from eegd.errors import DaemonNotRunning, EegdError, StreamEnded
 from eegd.frame import Frame
+from eegd.runtime_dir import is_served
 from eegd.stream import Stream
 
 if TYPE_CHECKING:
@@ -511,12 +512,12 @@ def test_a_plugin_that_aborts_is_restarted_then_held_and_capture_loses_nothing(
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("[plugins.bandpower]\nlength = 99\n", "bandpower: length = 99: a number from 0.25 to 30 s"),
+        ("[plugins.bandpower]\nlength = 99\n", "length = 99: a number from 0.25 to 30 s"),
         (
             '[plugins.bandpower]\ncolour = "red"\n',
-            "bandpower: no parameter 'colour'; there are: length, step, relative",
+            "no parameter 'colour'; there are: length, step, relative",
         ),
-        ('[plugins.bandpower]\ninput = "bandpower"\n', "plugin 'bandpower': reads its own stream"),
+        ('[plugins.bandpower]\ninput = "bandpower"\n', "reads its own stream"),
     ],
 )
 def test_a_plugin_that_cannot_start_is_held_at_once_with_its_reason(
@@ -689,14 +690,33 @@ def test_a_plugin_started_before_the_daemon_waits_for_its_input(daemon: DaemonFa
         assert plugin.wait(WAIT_S) == 0
 
 
-def test_a_second_plugin_of_the_same_name_is_refused(daemon: DaemonFactory) -> None:
+def test_a_second_plugin_of_the_same_name_is_told_who_runs_the_first_and_what_to_do(daemon: DaemonFactory) -> None:
     process = daemon({"sim.clock": "real", "plugins.run": ("template",)})
     open_when_there(process.connect(), "template")
+    pid = plugin_row(process.status(), "template")["pid"]
     with by_hand(process.directory, "template") as second:
         assert second.wait(WAIT_S) == 1
         assert second.stderr is not None
-        assert "only one may own it" in second.stderr.read()
+        said = second.stderr.read()
+    assert f"the daemon (process {process.pid}) runs it already, as process {pid}; `eegctl plugin remove" in said
+    assert "`eegd plugin template-2 --plugin template`" in said
     process.stop()
+
+
+def test_a_plugin_whose_stream_is_written_by_hand_says_so_and_what_to_do(daemon: DaemonFactory, home: Path) -> None:
+    directory = home / "d" / "run"
+    directory.mkdir(0o750, parents=True)
+    with by_hand(directory, "template") as first:
+        within(lambda: is_served(directory, "template"), "begin")
+        process = daemon({"sim.clock": "real", "plugins.run": ("template",)})
+        with by_hand(directory, "template") as second:
+            assert second.stderr is not None
+            assert f"runs already, as process {first.pid}, started by hand" in second.stderr.read()
+        status = process.wait_for(lambda s: plugin_row(s, "template")["restarts"])
+        error = plugin_row(status, "template")["last_error"]
+        assert error.startswith(f"process {first.pid} writes the stream 'template' already")
+        assert error.endswith("end that one, then `eegctl plugin restart template`")
+        process.stop()
 
 
 def forget_tracebacks(process: DaemonProcess) -> None:

@@ -157,7 +157,7 @@ def test_six_plugins_that_misbehave_at_once_cost_nobody_else_a_frame(daemon: Dae
     n_in, n_out, failed, missed = last_words(d, "raises")
     assert (n_in, failed, n_out, missed) == (n_frames, n_frames // 10, n_frames - n_frames // 10, 0)
     assert (rows["raises"]["state"], rows["raises"]["restarts"]) == ("running", 0)
-    assert re.fullmatch(r"raises: frame \d+ of raw skipped: ValueError: the tenth.*", rows["raises"]["last_error"])
+    assert re.fullmatch(r"frame \d+ of raw skipped: ValueError: the tenth.*", rows["raises"]["last_error"])
     assert rows["aborts"]["restarts"] == 5
     assert rows["aborts"]["last_error"] == "SIGABRT; it was at aborts.py:7 in process"
     loops, holds = rows["loops"]["last_error"], rows["holds"]["last_error"]
@@ -179,7 +179,7 @@ def test_six_plugins_that_misbehave_at_once_cost_nobody_else_a_frame(daemon: Dae
     ("name", "reason"),
     [
         ("quits", "exit code 0, without a word"),
-        ("exits", "plugin 'exits': process raised SystemExit: 0"),
+        ("exits", "process raised SystemExit: 0"),
     ],
 )
 def test_a_plugin_that_ends_the_process_is_restarted_however_it_does_it(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,17 +13,30 @@ import pytest
 
 from eegd.cli.eegctl import main as eegctl
 from eegd.errors import EegdError
+from eegd.process import parent_of
 from tests.simulation.test_200_plugins import ABORTS, HANGS, by_hand, folder_with, open_when_there, plugin_row
 
 if TYPE_CHECKING:
     from tests.simulation.conftest import DaemonFactory, DaemonProcess
 
+PASSES = """
+from eegd.plugin import Plugin
+class {name}(Plugin):
+    def process(self, frame, out):
+        out[:] = frame.data
+"""
 REAL = {"sim.clock": "real", "sim.source": "pattern"}
 
 
 def state_of(process: DaemonProcess, name: str) -> str:
     row = next((row for row in process.status()["plugins"] if row["name"] == name), {"state": "none"})
     return str(row["state"])
+
+
+def is_checking(process: DaemonProcess) -> bool:
+    """Plugins are looked at, by a process that does nothing else."""
+    paths = [path for path in Path("/proc").glob("[0-9]*") if parent_of(int(path.name)) == process.pid]
+    return any(b"eegd.plugin_check" in (path / "cmdline").read_bytes() for path in paths)
 
 
 def held(process: DaemonProcess, name: str) -> dict[str, Any]:
@@ -69,8 +84,8 @@ def test_plugins_in_a_circle_are_held_with_its_names_and_the_others_run(daemon: 
     )
     text += '[plugins.lost]\nplugin = "template"\ninput = "nowhere"\n'
     process = daemon({**REAL, "plugins.run": ("a", "lost", "template", "b")}, text=text)
-    assert held(process, "a")["last_error"] == "plugin 'a': the inputs make a circle: a reads b reads a"
-    assert held(process, "b")["last_error"] == "plugin 'b': the inputs make a circle: b reads a reads b"
+    assert held(process, "a")["last_error"] == "the inputs make a circle: a reads b reads a"
+    assert held(process, "b")["last_error"] == "the inputs make a circle: b reads a reads b"
     assert "its input 'nowhere' is no stream; there are: a, b, raw" in held(process, "lost")["last_error"]
     process.wait_for(lambda s: plugin_row(s, "template")["state"] == "running")
     process.connect().ask("plugin_add", 60.0, plugin="template", **{"as": "nowhere"})
@@ -157,7 +172,7 @@ def test_a_plugin_that_had_to_be_killed_can_be_added_again(daemon: DaemonFactory
         client.ask("plugin_add", 60.0, plugin="hangs")
         process.wait_for(lambda s: plugin_row(s, "hangs").get("frames_in", 0) > 0)
         client.ask("plugin_remove", name="hangs")
-    assert (process.directory / "hangs.stream").exists()
+    assert not (process.directory / "hangs.stream").exists()
     process.stop()
 
 
@@ -229,4 +244,100 @@ def test_help_list_and_completion_know_the_directories_of_a_running_daemon(
     assert capsys.readouterr().out.split("\t")[0] == "own"
     assert eegctl(["complete", "eegctl", "--", *where, "set", "own", "3", "m"]) == 0
     assert [line.split("\t")[0] for line in capsys.readouterr().out.splitlines()] == ["more="]
+    process.stop()
+
+
+def test_changes_by_two_clients_at_once_are_made_one_after_the_other_or_refused_with_what_goes_on(
+    daemon: DaemonFactory, home: Path
+) -> None:
+    flag = home / "flag"
+    text = f"import os\nwhile not os.path.exists({str(flag)!r}):\n    pass\n" + PASSES.format(name="Waits")
+    folder = folder_with(home, waits=text)
+    process = daemon({**REAL, "plugins.run": ("template",), "plugins.dirs": (folder,)})
+    client = process.connect()
+    with ThreadPoolExecutor() as pool:
+        adding = pool.submit(client.ask, "plugin_add", 60.0, plugin="waits")
+        process.wait_for(lambda s: is_checking(process))
+        others = {
+            "reload": pool.submit(client.ask, "reload"),
+            "plugin remove template": pool.submit(client.ask, "plugin_remove", name="template"),
+        }
+        for what, other in others.items():
+            with pytest.raises(
+                EegdError, match=f"{what}: nothing was changed, since 'plugin add waits' has been going"
+            ):
+                other.result()
+        assert [row["name"] for row in process.status()["plugins"]] == ["template"]
+        waiting = pool.submit(client.ask, "plugin_remove", name="template")
+        flag.touch()
+        assert adding.result()["run"] == ["template", "waits"]
+        assert waiting.result()["name"] == "template"
+    assert [row["name"] for row in process.status()["plugins"]] == ["waits"]
+    process.stop()
+
+
+def test_a_restart_is_answered_when_the_old_process_is_gone(daemon: DaemonFactory) -> None:
+    process = daemon({**REAL, "plugins.run": ("template",)})
+    client = process.connect()
+    pids = []
+    for _ in range(3):
+        status = process.wait_for(lambda s: state_of(process, "template") == "running")
+        pids.append(status["plugins"][0]["pid"])
+        client.ask("plugin_restart", name="template")
+        assert not Path(f"/proc/{pids[-1]}").exists()
+    assert len(set(pids)) == 3
+    process.stop()
+
+
+@pytest.mark.slow
+def test_a_held_plugin_says_so_to_who_asks_for_its_parameters_and_leaves_no_socket(
+    daemon: DaemonFactory, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = folder_with(home, kills="import os\n" + PASSES.format(name="Kills") + "        os.kill(os.getpid(), 9)\n")
+    process = daemon({**REAL, "plugins.run": ("kills",), "plugins.dirs": (folder,)})
+    process.wait_for(lambda s: state_of(process, "kills") == "held", 60.0)
+    where = ["--runtime-dir", str(process.directory)]
+    assert eegctl(["get", *where, "kills"]) == 1
+    said = capsys.readouterr().err
+    assert "plugin 'kills' is held since " in said
+    assert "SIGKILL, without a word; `eegctl plugin restart kills` starts it again" in said
+    assert eegctl(["set", *where, "kills", "1"]) == 1
+    assert "is held since" in capsys.readouterr().err
+    assert not (process.directory / "kills.stream").exists()
+    assert process.connect().streams() == ["raw"]
+    process.stop()
+
+
+def test_a_killed_plugin_of_others_is_no_input(daemon: DaemonFactory) -> None:
+    process = daemon(REAL)
+    client = process.connect()
+    with by_hand(process.directory, "template") as other:
+        open_when_there(client, "template").close()
+        other.kill()
+        other.wait()
+    assert (process.directory / "template.stream").exists()
+    assert client.streams() == ["raw"]
+    with pytest.raises(EegdError, match=r"its input 'template' is no stream; there are: .*raw"):
+        client.ask("plugin_add", plugin="bandpower", input="template")
+    process.stop()
+
+
+def test_the_list_of_plugins_has_instances_and_chains(
+    daemon: DaemonFactory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = '[plugins.slow]\nplugin = "template"\n[plugins.both]\nchain = ["reference", "again=template"]\n'
+    process = daemon({**REAL, "plugins.run": ("slow", "both", "template")}, text=text)
+    process.wait_for(lambda s: {row["state"] for row in s["plugins"]} == {"running"})
+    where = ["--runtime-dir", str(process.directory)]
+    assert eegctl(["plugins", *where, "--json"]) == 0
+    found = {row["name"]: row for row in json.loads(capsys.readouterr().out)["instances"]}
+    assert {name: (row["plugin"], row["chain"], row["input"]) for name, row in found.items()} == {
+        "slow": ("template", [], "raw"),
+        "both": (None, ["reference", "again=template"], "raw"),
+        "template": ("template", [], "raw"),
+    }
+    assert all(row["state"] == "running" and row["pid"] for row in found.values())
+    assert eegctl(["plugins", *where]) == 0
+    said = capsys.readouterr().out
+    assert "also here: slow (template, running), both (chain of reference, again=template; running)" in said
     process.stop()

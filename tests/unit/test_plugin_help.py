@@ -38,6 +38,7 @@ def test_a_faulty_file_is_listed_with_its_reason_and_the_list_goes_on(
     assert eegctl.main(["plugins", *place, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     rows = {row["name"]: row for row in told["plugins"]}
+    assert told["instances"] == []
     assert told["daemon"] is False and "half written" in rows["broken"]["error"]
     assert rows["scale"]["origin"] == "directory" and rows["bandpower"]["kind"] == "features"
     assert all(row["state"] is None for row in rows.values())

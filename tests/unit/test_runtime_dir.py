@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from eegd.errors import ConfigError, DaemonNotRunning
-from eegd.runtime_dir import CONTROL_SOCKET, Lock, default_dir, find_dir, prepare_dir, stream_socket
+from eegd.runtime_dir import (
+    CONTROL_SOCKET,
+    Lock,
+    clear_left_over,
+    daemon_pid,
+    default_dir,
+    find_dir,
+    is_served,
+    prepare_dir,
+    served_streams,
+    stream_socket,
+)
 
 
 def test_a_new_directory_is_closed_to_others(directory: Path) -> None:
@@ -92,3 +106,54 @@ def test_a_client_finds_a_running_daemon_or_says_where_it_looked(
     (directory / "service").mkdir()
     (directory / "service" / CONTROL_SOCKET).write_text("")
     assert find_dir() == directory / "service"
+
+
+# ---- sockets of those who were killed ----
+
+
+@contextlib.contextmanager
+def stream_of(directory: Path, name: str) -> Iterator[socket.socket]:
+    """Its socket, with room for one who knocks; the name stays behind."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind(str(directory / stream_socket(name)))
+        listener.listen(0)
+        yield listener
+
+
+def test_the_socket_of_one_that_was_killed_is_no_stream(directory: Path) -> None:
+    with stream_of(directory, "dead"):
+        assert served_streams(directory) == ["dead"]
+    (directory / "odd name.stream").touch()
+    (directory / "eegd.stream").touch()
+    with stream_of(directory, "raw"), stream_of(directory, "alpha"):
+        assert (directory / "dead.stream").exists()
+        assert served_streams(directory) == ["alpha", "raw"]
+        assert served_streams(directory, without=["raw"]) == ["alpha"]
+
+
+def test_a_stream_with_a_crowd_at_its_door_is_there(directory: Path) -> None:
+    with stream_of(directory, "raw"), contextlib.ExitStack() as crowd:
+        for _ in range(4):
+            knock = crowd.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK))
+            with contextlib.suppress(BlockingIOError):
+                knock.connect(str(directory / "raw.stream"))
+        assert is_served(directory, "raw")
+
+
+def test_what_a_killed_writer_left_is_cleared_and_what_somebody_owns_is_not(directory: Path) -> None:
+    with stream_of(directory, "dead"), stream_of(directory, "deadly"):
+        (directory / "dead.1.zmq").touch()
+        owned = Lock(directory / "dead.lock")
+        clear_left_over(directory, "dead")
+        assert (directory / "dead.stream").exists()
+        owned.release()
+        clear_left_over(directory, "dead")
+    assert sorted(path.name for path in directory.iterdir()) == ["dead.lock", "deadly.stream"]
+
+
+def test_the_daemon_of_a_directory_is_known_by_its_lock(directory: Path) -> None:
+    assert daemon_pid(directory) is None
+    (directory / "eegd.lock").write_text("nonsense")
+    assert daemon_pid(directory) is None
+    Lock(directory / "eegd.lock").release()
+    assert daemon_pid(directory) == os.getpid()

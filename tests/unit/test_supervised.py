@@ -29,13 +29,13 @@ class Events:
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs a shell script as the process until its plugin is in one of these states; returns plugin and events."""
+    monkeypatch.setattr(supervised, "BACK_OFF_S", (0.0,))
 
     def run_until(script: str, hang_s: float, states: tuple[str, ...]) -> tuple[Supervised, list[str]]:
         program = tmp_path / "python"
         program.write_text(f"#!/bin/sh\n{script}")
         program.chmod(program.stat().st_mode | stat.S_IXUSR)
         monkeypatch.setattr(sys, "executable", str(program))
-        monkeypatch.setattr(supervised, "BACK_OFF_S", (0.0,))
 
         async def main() -> tuple[Supervised, list[str]]:
             events = Events()
@@ -148,3 +148,31 @@ def test_one_that_ignores_the_request_to_end_is_killed_with_its_children(
     assert plugin.state == "stopped"
     state = Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}/stat")
     assert not state.exists() or state.read_text().rpartition(")")[2].split()[0] in "ZX"
+
+
+@pytest.mark.parametrize("before", ["odd: ", "plugin 'odd': ", "plugin 'odd': odd: "])
+def test_the_reason_does_not_repeat_the_name_that_it_stands_beside(
+    run: Run, before: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    plugin, _ = run(RUNNING + f"""echo "ERROR: {before}low = 99: too much" >&2; exit 2""", 0.0, ("held",))
+    assert plugin.report()["last_error"] == "low = 99: too much"
+    assert caplog.records[-1].message == "plugin held odd: exit code 2: low = 99: too much"
+
+
+def test_the_report_says_since_when_it_is_so_and_when_it_is_started_again(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows: list[dict[str, object]] = []
+
+    class Kept(Supervised):
+        async def end(self, *, replaced: bool = False) -> None:
+            rows.append(self.report())
+            await super().end(replaced=replaced)
+
+    monkeypatch.setitem(globals(), "Supervised", Kept)
+    monkeypatch.setattr(supervised, "BACK_OFF_S", (100.0,))
+    run("exit 1", 0.0, ("restarting",))
+    assert rows[0]["state"] == "restarting"
+    assert 90.0 < float(str(rows[0]["restart_in_s"])) <= 100.0
+    assert 0.0 <= float(str(rows[0]["state_s"])) < 60.0
+    assert (rows[0]["plugin"], rows[0]["chain"]) == ("odd", [])
