@@ -20,12 +20,15 @@ def reference(
     """(index, edge, value) of each crossing that counts, by the words of native/change.h."""
     share = -math.expm1(-2 * math.pi * corner_hz / RATE)
     settle = math.ceil(1 / share) if share else 0
-    side, mean, crossings = "unknown", 0.0, []
+    side, mean, n_finite, crossings = "unknown", 0.0, 0, []
     for index, raw in enumerate(values):
+        if not math.isfinite(raw):
+            continue
         if share:
-            mean += max(share, 1 / (index + 1) if index < settle else 0) * (raw - mean)
+            mean += max(share, 1 / (n_finite + 1) if n_finite < settle else 0) * (raw - mean)
         value = raw - mean
-        if index < settle:
+        n_finite += 1
+        if n_finite <= settle:
             continue
         if value >= threshold + hysteresis / 2:
             now = "above"
@@ -54,7 +57,7 @@ GRID = st.integers(-40, 40).map(lambda n: n / 4)
 
 @settings(max_examples=500, deadline=None)
 @given(
-    values=st.lists(GRID, max_size=200),
+    values=st.lists(GRID | st.sampled_from([math.nan, math.inf, -math.inf]), max_size=200),
     threshold=GRID,
     hysteresis=st.integers(0, 20).map(lambda n: n / 2),
     edge=st.sampled_from(sorted(EDGES)),
