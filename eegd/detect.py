@@ -80,6 +80,10 @@ class Change:
         """After a gap: forgets the side and the mean. What is learned anew is no crossing."""
         lib.eegd_change_settle(self._change)
 
+    def set_edge(self, edge: str) -> None:
+        """Rising, falling or both, from the next value on; side and mean stay."""
+        self._change.config.edges = EDGES[edge]
+
     def run(self, values: NDArray[np.float32]) -> list[Crossing]:
         """The crossings in the next values of the signal, a block of any length."""
         row = np.ascontiguousarray(values, np.float32)

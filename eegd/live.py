@@ -179,4 +179,4 @@ def _text(value: object) -> str:
         return str(value).lower()
     if isinstance(value, list):
         return ",".join(map(_text, value))
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:g}" if isinstance(value, float) else str(value) or "empty"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Sequence
 from typing import Any, Generic, TypeVar, overload
 
@@ -13,10 +14,14 @@ __all__ = ["ALL_CHANNELS", "KINDS", "REQUIRED", "Param"]
 
 T = TypeVar("T")
 
-KINDS = ("float", "int", "bool", "choice", "channels", "list")
+KINDS = ("float", "int", "bool", "choice", "channels", "list", "text")
 ALL_CHANNELS = "all"
 TRUE_WORDS = ("true", "yes", "on", "1")
 FALSE_WORDS = ("false", "no", "off", "0")
+MOST_CHARACTERS = 200
+"""Of a text that does not say how long it may be."""
+CONTROL = ("Cc", "Cf", "Cs", "Zl", "Zp")
+"""Categories of characters that would change how other text is shown: none may be in a text."""
 
 
 class Required:
@@ -32,10 +37,11 @@ REQUIRED: Any = Required()
 class Param(Generic[T]):
     """One parameter of a plugin class. Read on an instance it is the value; read on the class it is this declaration.
 
-    default: its type says the kind (a float, int, bool, or a tuple for a list of floats or ints); without a default
-    the parameter must be given, and `kind` says what it is. choices: the values allowed, kind "choice". kind
+    default: its type says the kind (a float, int, bool, str, or a tuple for a list of floats or ints); without a
+    default the parameter must be given, and `kind` says what it is. choices: the values allowed, kind "choice". kind
     "channels": a selection of channel labels, "all" or a tuple; labels are checked when the plugin starts, and from
-    then on the value is the tuple of labels. min and max hold for numbers, and for every item of a list.
+    then on the value is the tuple of labels. kind "text": one line of any characters but control characters; a whole
+    number is its digits. min and max hold for numbers, for every item of a list, and for the length of a text.
 
     Synchronization: values change between two frames only, in the thread that calls `process`.
     """
@@ -63,6 +69,8 @@ class Param(Generic[T]):
             raise TypeError(f"kind {self.kind!r} of a Param: one of {', '.join(KINDS)}")
         if self.kind == "choice" and not self.choices:
             raise TypeError("a Param of kind 'choice' needs choices")
+        if self.kind == "text" and max is None:
+            self.max = MOST_CHARACTERS
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
@@ -109,6 +117,8 @@ class Param(Generic[T]):
             if not isinstance(value, bool):
                 raise self._refusal(value)
             checked = value
+        elif self.kind == "text":
+            checked = self._check_text(value)
         else:
             checked = self._check_number(value, value)
         return checked  # type: ignore[no-any-return]
@@ -124,6 +134,8 @@ class Param(Generic[T]):
             value = ALL_CHANNELS if text == ALL_CHANNELS else tuple(filter(None, text.split(",")))
         elif self.kind == "list":
             value = tuple(_number_in(item) for item in text.split(",") if item.strip())
+        elif self.kind == "text":
+            value = text
         else:
             value = _number_in(text)
         return self.check(value)
@@ -137,6 +149,9 @@ class Param(Generic[T]):
             return "true or false"
         if self.kind == "channels":
             return "'all', or a list of channel labels"
+        if self.kind == "text":
+            least = f"from {self.min:g} to" if self.min else "of up to"
+            return f"a text {least} {self.max:g} characters, none of them a control character"
         noun = "a whole number" if self._wants_int else "a number"
         noun = f"a list, each item {noun}" if self.kind == "list" else noun
         return noun + self._bounds(unit)
@@ -190,6 +205,15 @@ class Param(Generic[T]):
             raise self._refusal(value)
         return tuple(value)
 
+    def _check_text(self, value: object) -> str:
+        if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63:
+            value = str(value)
+        if not isinstance(value, str) or not (self.min or 0) <= len(value) <= (self.max or MOST_CHARACTERS):
+            raise self._refusal(value)
+        if any(unicodedata.category(character) in CONTROL for character in value):
+            raise self._refusal(value)
+        return value
+
     def _refusal(self, value: object) -> ParamError:
         shown = list(value) if isinstance(value, tuple) else value
         hint = meant(value, map(str, self.choices)) if self.choices and isinstance(value, str) else ""
@@ -199,7 +223,8 @@ class Param(Generic[T]):
 def _kind_of(default: object) -> str:
     if isinstance(default, Required):
         return "float"
-    for kind, types in (("bool", bool), ("int", int), ("float", float), ("list", (tuple, list))):
+    kinds = (("bool", bool), ("int", int), ("float", float), ("list", (tuple, list)), ("text", str))
+    for kind, types in kinds:
         if isinstance(default, types):
             return kind
     raise TypeError(f"default {default!r} of a Param says no kind; give choices=… or kind=…")

@@ -115,18 +115,23 @@ def resolve_channels(plugin: object, labels: Sequence[str]) -> None:
 
 def parse_words(plugin: type, words: Sequence[str], *, partial: bool = False) -> dict[str, Any]:
     """The values that words mean for this plugin class. A word is `name=value`, `name:value`, or a value alone, which
-    then belongs to the first name of the class's `positional` that no word to its left has given.
+    then belongs to the first name of the class's `positional` that no word to its left has given. Where that is a text,
+    `this=that` is a value, too, unless a parameter has the name, or nearly.
 
     partial: required parameters may be absent. All words are good, or none is taken: ParamError names the plugin, the
     word, and what is allowed.
     """
     name = _name_of(plugin)
     order: tuple[str, ...] = getattr(plugin, "positional", ())
+    declared = declared_params(plugin)
     values: dict[str, str] = {}
     given_by: dict[str, str] = {}
     for number, word in enumerate(words):
+        free = next((key for key in order if key not in values), "")
         named = NAMED.fullmatch(word)
-        key = named[1] if named else next((key for key in order if key not in values), "")
+        if named and named[1] not in declared and free and declared[free].kind == "text":
+            named = named if meant(named[1], declared) else None
+        key = named[1] if named else free
         if hint := _parted(plugin, key, word, words[number + 1 :]):
             raise ParamError(f"{name}: {word!r:.60}: {hint}")
         if not key:
@@ -150,6 +155,8 @@ def _parted(plugin: type, key: str, word: str, following: Sequence[str]) -> str:
             return ""
     value = next((text for text in following[:2] if text not in ("=", ":") and not NAMED.fullmatch(text)), None)
     if value is None:
+        if bare != word and declared[bare].kind == "text" and not declared[bare].min:
+            return ""  # an empty one
         return f"without a value; {bare} takes {declared[bare].allowed()}, as in {bare}=…"
     return f"name and value are one word; did you mean {bare}={value:.40}?"
 

@@ -41,12 +41,15 @@ class Pulse:
     done_ns: int | None
     """The line was high; None: refused or failed."""
     why_not: str = ""
+    width_ns: int = 0
+    """How long it was to be."""
 
 
 class Pulser:
     """Drives the line from a thread of its own, so that nobody waits for the width of a pulse.
 
-    `fire`, `set_limits` and `taken` may be called from any thread. Closing ends a pulse that is on.
+    `fire`, `set_limits` and `taken` may be called from any thread. Closing ends a pulse that is on, and so does
+    disarming; nothing else does.
     """
 
     def __init__(
@@ -54,14 +57,19 @@ class Pulser:
         line: OutputLine,
         limits: Limits,
         clock: Callable[[], int] = lambda: time.clock_gettime_ns(time.CLOCK_MONOTONIC),
+        after: Pulser | None = None,
     ) -> None:
+        """after: on another line, the pulses of which count for refractory time and rate. Without one it begins as if
+        there had just been a pulse: a process before this one may have been killed in it."""
         self._line = line
         self._limits = limits
         self._clock = clock
         self._changed = threading.Condition()
-        self._asked: tuple[int, int] | None = None
-        self._began: deque[int] = deque()
+        self._asked: tuple[int, int, int] | None = None
+        self._began: deque[int] = deque(after._began if after is not None else ())
         """Beginnings of the pulses of the last minute."""
+        self._last_ns: int = after._last_ns if after is not None else clock()
+        """The refractory time counts from here."""
         self._told: deque[Pulse] = deque(maxlen=MOST_KEPT)
         self._on = False
         self._closing = threading.Event()
@@ -69,9 +77,11 @@ class Pulser:
         self._thread.start()
 
     def set_limits(self, limits: Limits) -> None:
-        """Disarming ends no pulse that is on, but all that is asked for from then on is refused."""
+        """Holds for what is asked for from then on; a pulse that is on keeps its width, but for disarming, which ends
+        it."""
         with self._changed:
             self._limits = limits
+            self._changed.notify_all()
 
     def fire(self, cause_ns: int) -> bool:
         """Asks for a pulse; never waits. False where it is refused: `taken` says why."""
@@ -82,7 +92,8 @@ class Pulser:
                 self._told.append(Pulse(cause_ns, now_ns, None, why_not))
                 return False
             self._began.append(now_ns)
-            self._asked = (cause_ns, now_ns)
+            self._last_ns = now_ns
+            self._asked = (cause_ns, now_ns, self._limits.width_ns)
             self._on = True
             self._changed.notify_all()
             return True
@@ -97,8 +108,8 @@ class Pulser:
             return "not armed"
         if self._on:
             return "a pulse is on"
-        if self._began and now_ns - self._began[-1] < limits.refractory_ns:
-            return f"within {limits.refractory_ns / 1e6:g} ms of the one before"
+        if now_ns - self._last_ns < limits.refractory_ns:
+            return f"within {limits.refractory_ns / 1e6:g} ms of {'the one before' if self._began else 'the start'}"
         if len(self._began) >= limits.per_minute:
             return f"more than {limits.per_minute} a minute"
         return ""
@@ -121,14 +132,14 @@ class Pulser:
                 self._changed.wait_for(lambda: self._asked is not None or self._closing.is_set())
                 if self._asked is None:
                     return
-                (cause_ns, asked_ns), self._asked = self._asked, None
-                width_s = self._limits.width_ns / 1e9
+                (cause_ns, asked_ns, width_ns), self._asked = self._asked, None
             done_ns: int | None = None
             why_not = ""
             try:
                 self._line.set(True)
                 done_ns = self._clock()
-                self._closing.wait(width_s)
+                with self._changed:
+                    self._changed.wait_for(lambda: self._closing.is_set() or not self._limits.armed, width_ns / 1e9)
             except BoardError as error:
                 why_not = str(error)
                 log.error("%s", error)
@@ -137,7 +148,7 @@ class Pulser:
             except BoardError as error:
                 log.error("%s; it may be high still", error)
             with self._changed:
-                self._told.append(Pulse(cause_ns, asked_ns, done_ns, why_not))
+                self._told.append(Pulse(cause_ns, asked_ns, done_ns, why_not, width_ns))
                 self._on = False
                 self._changed.notify_all()
 

@@ -8,11 +8,13 @@ first one on the new side, and the value there.
 What comes in goes out unchanged, so it adds no delay, and can stand in a chain. Memory: side and mean of each channel.
 After a gap it settles anew: the side that it finds is no crossing, and with `dc_removal` the mean is learned for one
 time constant, 1 / (2π × dc_removal), before anything is told. A value that is NaN or infinite is no value: it crosses
-nothing, and changes nothing.
+nothing, and changes nothing. Another threshold, hysteresis or `dc_removal` settles anew, too; with other `channels`
+those that stay go on.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
@@ -33,21 +35,34 @@ class Detect(Plugin):
     edge = Param("rising", choices=("rising", "falling", "both"), doc="Which crossings count")
     dc_removal = Param(0.0, min=0, max=4000, unit="Hz", doc="Corner of a high-pass before; 0 for none")
     channels = Param("all", kind="channels", doc="Where it looks")
+    label = Param("", max=60, doc="What its events begin with, before channel and edge")
+
+    def changed(self, names: tuple[str, ...]) -> None:
+        if not set(names) <= {"label", "edge", "channels"}:
+            self.reset()
+            return
+        self._choose(self._changes)
 
     def start(self, info: StreamInfo) -> None:
         if self.dc_removal > info.rate_sps / 4:
             text = f"at {info.rate_sps:g} SPS at most {info.rate_sps / 4:g} Hz, a quarter of the rate"
             raise ParamError(f"{self.name}: dc_removal = {self.dc_removal:g}: {text}")
-        self._changes = {
-            info.index(label): Change(
-                self.threshold,
-                hysteresis=self.hysteresis,
-                edge=self.edge,
-                dc_removal_hz=self.dc_removal,
-                rate_sps=info.rate_sps,
-            )
-            for label in self.channels
-        }
+        self._choose({})
+
+    def _choose(self, before: Mapping[int, Change]) -> None:
+        rows = map(self.info.index, self.channels)
+        self._changes = {row: before.get(row) or self._change() for row in rows}
+        for change in self._changes.values():
+            change.set_edge(self.edge)
+
+    def _change(self) -> Change:
+        return Change(
+            self.threshold,
+            hysteresis=self.hysteresis,
+            edge=self.edge,
+            dc_removal_hz=self.dc_removal,
+            rate_sps=self.info.rate_sps,
+        )
 
     def process(self, frame: Frame, out: NDArray[np.float32]) -> None:
         out[:] = frame.data
@@ -57,4 +72,5 @@ class Detect(Plugin):
         for row, change in self._changes.items():
             for crossing in change.run(data[row]):
                 at = frame.sample_index + crossing.index
-                self.post(f"{self.info.labels[row]} {crossing.edge}", value=crossing.value, sample_index=at)
+                label = f"{self.label} {self.info.labels[row]} {crossing.edge}".strip()
+                self.post(label, value=crossing.value, sample_index=at)

@@ -1,20 +1,23 @@
 """Trigger: a pulse on a GPIO line of the header for each crossing of a threshold, or for each detection of the daemon.
 
 Nothing is driven until `armed` is true, which it is not by default: `eegctl set trigger armed=yes`. Pulses have one
-width, begin at least `refractory` apart, and are at most `per_minute` a minute; what is refused for one of these is an
-event `pulse refused`, at most one a second, with their number. Each pulse is two events: `pulse asked`, when this
-plugin wanted it, and `pulse`, when the line was high, whose value is the ms since what caused it.
+width, begin at least `refractory` apart, also from the start of the plugin, and are at most `per_minute` a minute; what
+is refused for one of these is an event `pulse refused`, at most one a second, with their number. Parameters that change
+during a pulse hold from the next one on; but `armed=no`, and another line, end it at once. Each pulse is two events:
+`pulse asked`, when this plugin wanted it, and `pulse`, when the line was high, whose value is the ms since what caused
+it.
 
 on = "threshold": the channel, or the column of a stream of features, crosses `threshold`, as in plugin `detect`; found
 when its frame is there. on = "detection": any event of kind `detection` on these channels, such as those of
 [[detector]] in the configuration, as soon as it is published.
 
-`line` is the number of a GPIO of the header; -1 is an emulated line, for trying it out. A line drives 3.3 V and some
-mA: equipment belongs behind an opto-coupler, and what is attached to a person behind its own medical isolation, with
-limits of its own; see docs/events.md. This is no safety device.
+`line` is the name of a GPIO line of the header, such as GPIO17, or its number alone; `emulated` (or -1) drives nothing,
+for trying it out. A process that is killed in a pulse leaves the line high on a Raspberry Pi. A line drives 3.3 V and
+some mA: equipment belongs behind an opto-coupler, and what is attached to a person behind its own medical isolation,
+with limits of its own; see docs/events.md. This is no safety device.
 
 What comes in goes out unchanged: no delay. Memory: side and mean of each channel. After a gap it settles anew, and the
-side that it finds is no crossing.
+side that it finds is no crossing; a pulse that is on goes on, and the limits count over it.
 """
 
 from __future__ import annotations
@@ -30,6 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eegd.detect import Change
+from eegd.errors import EegdError, ParamError
 from eegd.events import subscribed
 from eegd.output_line import EmulatedLine, GpioOutput, OutputLine
 from eegd.plugin import Frame, Needs, Param, Plugin, StreamInfo
@@ -41,6 +45,7 @@ log = logging.getLogger(__name__)
 POLL_MS = 100
 REFUSED_EVERY_NS = 10**9
 LIMITS = {"armed", "width", "refractory", "per_minute"}
+EMULATED = "emulated line"
 
 
 class Trigger(Plugin):
@@ -49,7 +54,7 @@ class Trigger(Plugin):
     needs: ClassVar[Needs] = Needs(kinds=("raw", "filtered", "features"))
 
     armed = Param(False, doc="Nothing is driven before this is true")
-    line = Param(-1, min=-1, max=53, doc="GPIO number of the line; -1: an emulated one")
+    line = Param("emulated", min=1, max=32, doc="GPIO line, by name or number; emulated: none")
     on = Param("threshold", choices=("threshold", "detection"), doc="What it is for")
     threshold = Param(100.0, doc="What is crossed, in the unit of the channel or column")
     hysteresis = Param(0.0, min=0, doc="Width of the band about it in which nothing counts")
@@ -64,38 +69,71 @@ class Trigger(Plugin):
     """Since the last event that told it."""
     _refused_told_ns = -REFUSED_EVERY_NS
     _pulser: Pulser | None = None
-    _held_line: int | None = None
+    _held_line = ""
+    """Name of the line that the pulser has."""
     _follower: threading.Thread | None = None
 
     def open_line(self) -> OutputLine:
         """The line that the parameters name. BoardError or ConfigError with the remedy."""
-        return EmulatedLine() if self.line < 0 else GpioOutput(f"GPIO{self.line}")
+        name = self._line_name()
+        return EmulatedLine() if name == EMULATED else GpioOutput(name)
+
+    def _line_name(self) -> str:
+        name = self.line.strip()
+        if name in ("emulated", "-1"):
+            return EMULATED
+        return f"GPIO{int(name)}" if name.isascii() and name.isdecimal() else name
 
     def start(self, info: StreamInfo) -> None:
-        if self._pulser is None or self._held_line != self.line:
-            self._give_back()
-            self._pulser, self._held_line = Pulser(self.open_line(), self._limits()), self.line
-            log.info("line %s, %s", self.line if self.line >= 0 else "emulated", "armed" if self.armed else "not armed")
-        self._changes = {
-            info.index(label): Change(
-                self.threshold,
-                hysteresis=self.hysteresis,
-                edge=self.edge,
-                dc_removal_hz=min(self.dc_removal, info.rate_sps / 4),
-                rate_sps=info.rate_sps,
-            )
-            for label in (self.channels if self.on == "threshold" else ())
-        }
+        if self._pulser is None:
+            self._drive(self.open_line())
+        self._changes: dict[int, Change] = {}
+        self._choose()
         if self._follower is None and self.on == "detection":
             self._ended = threading.Event()
             self._follower = threading.Thread(target=self._follow, args=(self._directory(),), daemon=True)
             self._follower.start()
 
     def changed(self, names: tuple[str, ...]) -> None:
+        """Raises ParamError for a line that cannot be had, and keeps the one that there is."""
+        if self._pulser is not None and self._line_name() != self._held_line:
+            try:
+                line = self.open_line()
+            except EegdError as error:
+                raise ParamError(f"{self.name}: {error}") from None
+            self._drive(line)
         if self._pulser is not None:
             self._pulser.set_limits(self._limits())
-        if set(names) - LIMITS:
+        if set(names) - LIMITS - {"line", "edge", "channels"}:
             self.reset()
+        else:
+            self._choose()
+
+    def _choose(self) -> None:
+        """Looks at the channels that count; those that did before go on."""
+        rows = map(self.info.index, self.channels if self.on == "threshold" else ())
+        self._changes = {row: self._changes.get(row) or self._change() for row in rows}
+        for change in self._changes.values():
+            change.set_edge(self.edge)
+
+    def _change(self) -> Change:
+        rate_sps = self.info.rate_sps
+        return Change(
+            self.threshold,
+            hysteresis=self.hysteresis,
+            edge=self.edge,
+            dc_removal_hz=min(self.dc_removal, rate_sps / 4),
+            rate_sps=rate_sps,
+        )
+
+    def _drive(self, line: OutputLine) -> None:
+        """From now on this one; what its limits have seen counts on."""
+        before = self._pulser
+        if before is not None:
+            before.close()
+            self._tell()
+        self._pulser, self._held_line = Pulser(line, self._limits(), after=before), self._line_name()
+        log.info("%s, %s", self._held_line, "armed" if self.armed else "not armed")
 
     def process(self, frame: Frame, out: NDArray[np.float32]) -> None:
         out[:] = frame.data
@@ -121,7 +159,7 @@ class Trigger(Plugin):
             self._tell_one(pulse)
 
     def _tell_one(self, pulse: Pulse) -> None:
-        name = "emulated line" if self.line < 0 else f"GPIO{self.line}"
+        name = self._held_line
         if pulse.done_ns is None:
             self._n_refused += 1
             if pulse.asked_ns - self._refused_told_ns >= REFUSED_EVERY_NS:
@@ -130,7 +168,7 @@ class Trigger(Plugin):
                 )
                 self._n_refused, self._refused_told_ns = 0, pulse.asked_ns
             return
-        self.post(name, kind="pulse asked", value=self.width, time_ns=pulse.asked_ns)
+        self.post(name, kind="pulse asked", value=pulse.width_ns / 1e6, time_ns=pulse.asked_ns)
         self.post(name, kind="pulse", value=(pulse.done_ns - pulse.cause_ns) / 1e6, time_ns=pulse.done_ns)
 
     def _give_back(self) -> None:

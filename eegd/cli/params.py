@@ -37,7 +37,8 @@ def run_set(client: Client, args: argparse.Namespace) -> int:
         return OK
     units = {str(row.get("name")): str(row.get("unit") or "") for row in before.declared}
     for name in applied.changed:
-        print(f"{name}: {text_of(before.values.get(name))} → {text_of(applied.values[name], units.get(name, ''))}")
+        was, now = text_of(before.values.get(name)), text_of(applied.values[name], units.get(name, ""))
+        print(f"{name}: {was or 'empty'} → {now or 'empty'}")
     print(_from_when(applied))
     return OK
 

@@ -150,7 +150,7 @@ def run_help(args: argparse.Namespace) -> int:
     if facts["parameters"]:
         print("\nparameters:")
     for param in facts["parameters"]:
-        default = f"default {text_of(param['default'])}" if "default" in param else "required"
+        default = f"default {text_of(param['default']) or 'empty'}" if "default" in param else "required"
         place = f", value {param['position']} without a name" if param["position"] else ""
         print(f"  {param['name']}  {param['kind']}: {param['allowed']}; {default}{place}")
         if param.get("doc"):

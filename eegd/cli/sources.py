@@ -270,10 +270,11 @@ def _words(
     places = sorted((row["position"], name) for name, row in declared.items() if row.get("position"))
     for word in words:
         name = word.replace(":", "=", 1).partition("=")[0]
-        if name in declared or "=" in word:
+        free = next((name for _, name in places if name not in taken), "")
+        if name in declared:
             taken.add(name)
-        else:  # a bare value has the next place that is free
-            taken.add(next((name for _, name in places if name not in taken), ""))
+        elif "=" not in word or declared.get(free, {}).get("kind") == "text":
+            taken.add(free)  # a bare value has the next place that is free
     return [Candidate(f"{name}=", _described(row, values)) for name, row in declared.items() if name not in taken]
 
 
@@ -296,6 +297,8 @@ def _described(row: Mapping[str, Any], values: Mapping[str, Any]) -> str:
     low, high, unit = row.get("min"), row.get("max"), str(row.get("unit") or "")
     if row.get("choices"):
         parts = [" or ".join(map(str, row["choices"])) + f" {unit}".rstrip()]
+    elif row["kind"] == "text":
+        parts.append(f"up to {high:g} characters")
     elif low is not None or high is not None:
         ends = (
             f"{low:g} to {high:g}" if None not in (low, high) else f"from {low:g}" if high is None else f"to {high:g}"
@@ -303,9 +306,9 @@ def _described(row: Mapping[str, Any], values: Mapping[str, Any]) -> str:
         parts.append(f"{ends} {unit}".strip())
     elif unit:
         parts.append(unit)
-    parts.append(f"default {text_of(row['default'])}" if "default" in row else "required")
+    parts.append(f"default {text_of(row['default']) or 'empty'}" if "default" in row else "required")
     if row["name"] in values:
-        parts.append(f"now {text_of(values[row['name']])}")
+        parts.append(f"now {text_of(values[row['name']]) or 'empty'}")
     return ", ".join(parts) + (f": {row['doc']}" if row.get("doc") else "")
 
 

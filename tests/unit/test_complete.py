@@ -95,6 +95,25 @@ def test_a_parameter_shows_type_range_unit_default_and_sentence() -> None:
     assert low == Candidate("low=", "float, 0 to 8000 Hz, default 1: Lower corner of the band, -3 dB; 0: no high pass")
 
 
+def test_a_text_shows_its_type_and_length_and_may_hold_signs_where_its_place_is(tmp_path: Path) -> None:
+    (tmp_path / "noted.py").write_text(
+        "from eegd.plugin import Param, Plugin\n"
+        "class Noted(Plugin):\n"
+        "    positional = ('note', 'gain')\n"
+        "    note = Param('', max=30, doc='What it says')\n"
+        "    gain = Param(1.0)\n"
+        "    def process(self, frame, out):\n"
+        "        out[:] = frame.data\n"
+    )
+    parser, words = eegd.build_parser(), ["plugin", "--plugin-dir", str(tmp_path), "noted"]
+    [note] = complete.candidates(parser, words, "note")
+    assert note == Candidate("note=", "text, up to 30 characters, default empty: What it says")
+    for given, left in (("at 12:30 = x", "gain="), ("gain=2", "note=")):
+        first, *_ = complete.candidates(parser, [*words, given], "")
+        assert first.text == left
+    assert complete.candidates(parser, words, "note=") == []
+
+
 def test_keys_of_the_configuration_and_their_values_are_offered() -> None:
     assert offered("eegctl board rat") == ["rate="]
     assert offered("eegctl board rate=") == [f"rate={sps}" for sps in (250, 500, 1000, 2000, 4000, 8000, 16000)]

@@ -9,9 +9,9 @@ import pytest
 from numpy.typing import NDArray
 
 from eegd.errors import ParamError
-from eegd.params import check_params, parse_words
+from eegd.params import assign_params, check_params, parse_words, resolve_channels
 from eegd.plugin import load_plugin
-from tests.unit.hosted import Samples, info_at, made
+from tests.unit.hosted import LABELS, Samples, info_at, made
 
 Array = NDArray[np.float32]
 
@@ -54,12 +54,43 @@ def test_each_crossing_is_posted_once_at_its_sample_with_channel_and_edge() -> N
     assert posts.posted == [("detection", "Fz rising", 20.0, 1030), ("detection", "Fz falling", 0.0, 1060)]
 
 
+def test_a_label_goes_ahead_of_channel_and_edge_and_changes_nothing_else() -> None:
+    plugin, posts = started(threshold=10, edge="both", label="blink: left = on")
+    data = np.zeros((2, 30), np.float32)
+    data[0, 10:20] = 20
+    run(plugin, data[:, :15])
+    assign_params(plugin, check_params(type(plugin), {"label": ""}, partial=True))
+    plugin.changed(("label",))
+    run(plugin, data[:, 15:], first=15)
+    labels = [(label, index) for _, label, _, index in posts.posted]
+    assert labels == [("blink: left = on Fz rising", 10), ("Fz falling", 20)]
+
+
 def test_only_the_channels_that_were_asked_for_are_looked_at() -> None:
     plugin, posts = started(threshold=10, channels="Oz")
     data = np.zeros((2, 20), np.float32)
     data[:, 10:] = 20
     run(plugin, data)
     assert [label for _, label, _, _ in posts.posted] == ["Oz rising"]
+
+
+def set_live(plugin: Any, **params: object) -> None:
+    names = assign_params(plugin, check_params(type(plugin), params, partial=True))
+    resolve_channels(plugin, LABELS)
+    plugin.changed(names)
+
+
+def test_a_channel_that_stays_goes_on_where_others_come_and_go() -> None:
+    plugin, posts = started(threshold=10, dc_removal=0.5, channels="Fz")  # settles for 81 samples
+    data = np.zeros((2, 130), np.float32)
+    data[:, 100:] = 50
+    run(plugin, data[:, :95])
+    set_live(plugin, channels="Oz,Fz", edge="both")
+    run(plugin, data[:, 95:], first=95)
+    assert [(label, index) for _, label, _, index in posts.posted] == [("Fz rising", 100)], "Oz settles"
+    set_live(plugin, threshold=5)
+    run(plugin, np.full((2, 50), -500, np.float32), first=130)
+    assert len(posts.posted) == 1, "another threshold settles all"
 
 
 def test_a_reset_settles_anew() -> None:

@@ -115,6 +115,29 @@ def test_words_may_be_by_place_by_name_or_mixed() -> None:
     assert run(work).plugin.high == 45
 
 
+def test_a_text_is_set_as_it_is_written() -> None:
+    class Noted(Band):
+        name = "noted"
+        positional = ("note", "low")
+        note = Param("", max=20)
+
+    async def work(r: Running) -> None:
+        r.plugin = Noted()
+        r.plugin.info = SimpleNamespace(labels=LABELS)  # type: ignore[assignment]
+        r.live, r.host = LiveParams(r.plugin), HostOf(r.plugin)
+        r.ask("set", words=["12:30 = a, b", "low=2"])
+        answer = await r.frame()
+        assert answer["changed"] == ["note", "low"] and answer["values"]["note"] == "12:30 = a, b"
+        for values in ({"note": "x\ny"}, {"note": 21 * "x"}, {"note": True}):
+            with pytest.raises(ParamError, match="a text of up to 20 characters"):
+                r.ask("set", values=values)
+        r.ask("set", values={"note": 17})
+        assert (await r.frame())["values"]["note"] == "17"
+
+    r = run(work)
+    assert r.host.recorded == [("note empty → 12:30 = a, b, low 1 → 2", None, 0), ("note 12:30 = a, b → 17", None, 1)]
+
+
 @pytest.mark.parametrize(
     ("request_", "reason"),
     [

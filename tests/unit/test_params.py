@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
@@ -291,6 +292,76 @@ def test_words_that_mean_nothing_are_refused_with_plugin_word_and_what_is_allowe
     with pytest.raises(ParamError) as refused:
         parse_words(plugin, words)
     assert str(refused.value).startswith(text)
+
+
+class Labelled(Silent):
+    name = "labelled"
+    positional = ("label", "low")
+
+    low = Param(1.0)
+    label = Param("", max=20, doc="What it says")
+    line: Param[str] = Param(kind="text", min=1)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["eyes closed", "line=a"], {"label": "eyes closed", "line": "a"}),
+        (["label=a=b: c", "line=x:y=z"], {"label": "a=b: c", "line": "x:y=z"}),
+        (["label:=", "2", "line: 17"], {"label": "=", "low": 2.0, "line": " 17"}),
+        (["a=b", "2", "line=17"], {"label": "a=b", "low": 2.0, "line": "17"}),
+        (["http://x", "line=on"], {"label": "http://x", "line": "on"}),
+        (["low=3", "12:30 = now", "line=1"], {"label": "12:30 = now", "low": 3.0, "line": "1"}),
+        (["label=", "line=Ä µ 脳"], {"label": "", "line": "Ä µ 脳"}),
+    ],
+)
+def test_a_text_may_hold_what_separates_names_and_words(words: list[str], expected: dict[str, object]) -> None:
+    assert parse_words(Labelled, words) == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["lable=x", "line=1"], "labelled: no parameter 'lable' (did you mean label?); there are: low, label, line"),
+        (["x", "color=y", "line=1"], "labelled: no parameter 'color'; there are: low, label, line"),
+        (["line="], "labelled: 'line=': without a value; line takes a text from 1 to 200 characters, none of them a"),
+        (["line=", "x"], "labelled: 'line=': name and value are one word; did you mean line=x?"),
+        (["label=" + 21 * "x"], f"labelled: label = '{21 * 'x'}': a text of up to 20 characters, none"),
+        (["label=a\nb"], "labelled: label = 'a\\nb': a text of up to 20"),
+        (["label=\x1b[31m"], "labelled: label = '\\x1b[31m': a text"),
+        (["label=\u202eabc"], "labelled: label = '\\u202eabc': a text"),
+        (["label=\udc80"], "labelled: label = '\\udc80': a text"),
+    ],
+)
+def test_a_text_that_cannot_be_shown_as_one_line_is_refused(words: list[str], text: str) -> None:
+    with pytest.raises(ParamError) as refused:
+        parse_words(Labelled, words)
+    assert str(refused.value).startswith(text)
+
+
+@pytest.mark.parametrize("value", [10**400, 1.5, True, None, ["a"]])
+def test_what_is_no_text_is_refused_but_a_whole_number_is_its_digits(value: object) -> None:
+    assert check_params(Labelled, {"label": -17}, partial=True) == {"label": "-17"}
+    with pytest.raises(ParamError, match=r"^labelled: label = .*: a text of up to 20 characters"):
+        check_params(Labelled, {"label": value}, partial=True)
+
+
+@given(st.text(max_size=30))
+def test_any_text_is_taken_as_it_is_or_refused(value: str) -> None:
+    try:
+        (taken,) = check_params(Labelled, {"label": value}, partial=True).values()
+    except ParamError:
+        assert len(value) > 20 or not value.isprintable()
+    else:
+        assert taken == value
+        json.dumps(taken).encode()
+        assert parse_words(Labelled, [f"label={value}"], partial=True) == {"label": value}
+
+
+def test_the_kind_and_length_of_a_text_are_told() -> None:
+    facts = {str(row["name"]): row for row in describe_params(Labelled)}
+    assert (facts["label"]["kind"], facts["label"]["default"], facts["label"]["max"]) == ("text", "", 20)
+    assert (facts["line"]["kind"], facts["line"]["required"], facts["line"]["max"]) == ("text", True, 200)
 
 
 def test_too_many_values_are_refused_where_all_may_go_without_a_name() -> None:

@@ -19,6 +19,7 @@ class Scale(Plugin):
     needs = Needs(rate_sps=(250, 4000))
     factor = Param(kind="float", min=0, max=9, unit="x", doc="How much")
     mode = Param("soft", choices=("soft", "hard"), doc="How")
+    note = Param("", max=40, doc="What it says")
 
     def process(self, frame, out):
         out[:] = frame.data
@@ -53,11 +54,17 @@ def test_help_tells_order_range_unit_default_and_needs_of_a_plugin(
     assert eegctl.main(["help", "scale", *place]) == 0
     text = capsys.readouterr().out
     assert "usage: eegctl plugin add scale FACTOR [mode=…]" in text
+    assert "note  text: a text of up to 40 characters, none of them a control character; default empty" in text
     assert "required, value 1 without a name" in text and "default soft" in text
     assert "250 to 4000 SPS" in text
     assert eegctl.main(["help", "scale", *place, "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
-    assert [(row["name"], row["position"]) for row in facts["parameters"]] == [("factor", 1), ("mode", None)]
+    assert [(row["name"], row["position"]) for row in facts["parameters"]] == [
+        ("factor", 1),
+        ("mode", None),
+        ("note", None),
+    ]
+    assert [facts["parameters"][2][key] for key in ("kind", "default", "max")] == ["text", "", 40]
     assert facts["needs"] == {"rate_sps": [250, 4000], "n_channels": [1, None], "kinds": ["raw", "filtered"]}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -16,7 +17,7 @@ WIDTH_NS, REFRACTORY_NS = 100_000, 50_000_000
 
 class Clock:
     def __init__(self) -> None:
-        self.now_ns = 10**12
+        self.now_ns = 10**12 - REFRACTORY_NS
 
     def __call__(self) -> int:
         return self.now_ns
@@ -27,6 +28,7 @@ class Rig:
         self.line, self.clock = line, Clock()
         self.limits = Limits(armed, WIDTH_NS, REFRACTORY_NS, per_minute)
         self.pulser = Pulser(line, self.limits, self.clock)
+        self.clock.now_ns += REFRACTORY_NS
 
     def fire(self, after_ns: int = 0) -> bool:
         assert self.pulser.wait_idle(WAIT_S)
@@ -80,6 +82,73 @@ def test_closing_ends_a_pulse_that_is_on_and_leaves_the_line_low() -> None:
     assert line.n_pulses == 1 and line.closed and not line.high
     assert not pulser.fire(0)
     assert [pulse.why_not for pulse in pulser.taken()] == ["a pulse is on", "", "the line is being given back"]
+
+
+LONG_NS = 1000 * 10**9
+"""A pulse that does not end by itself while a test runs."""
+
+
+class Watched(EmulatedLine):
+    """Says when it is high."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_high = threading.Event()
+
+    def set(self, high: bool) -> None:
+        super().set(high)
+        if high:
+            self.is_high.set()
+
+
+def test_a_pulse_keeps_its_width_when_limits_change_in_its_midst() -> None:
+    line = Watched()
+    pulser = Pulser(line, Limits(True, LONG_NS, 0, 5))
+    assert pulser.fire(0) and line.is_high.wait(WAIT_S)
+    pulser.set_limits(Limits(True, 1, 0, 5))
+    assert not pulser.wait_idle(0) and line.high
+    assert not pulser.fire(0), "the one that is on counts still"
+    pulser.close()
+    assert [pulse.width_ns for pulse in pulser.taken() if not pulse.why_not] == [LONG_NS]
+
+
+def test_disarming_ends_a_pulse_at_once() -> None:
+    line = Watched()
+    pulser = Pulser(line, Limits(True, LONG_NS, 0, 5))
+    assert pulser.fire(0) and line.is_high.wait(WAIT_S)
+    pulser.set_limits(Limits(False, LONG_NS, 0, 5))
+    assert pulser.wait_idle(WAIT_S) and not line.high
+    assert not pulser.fire(0)
+    pulser.close()
+
+
+def test_a_longer_refractory_time_holds_for_the_pulse_before_it_was_set(rig: Rig) -> None:
+    assert rig.fire()
+    rig.pulser.set_limits(Limits(True, WIDTH_NS, 4 * REFRACTORY_NS, 5))
+    assert [rig.fire(2 * REFRACTORY_NS), rig.fire(2 * REFRACTORY_NS)] == [False, True]
+
+
+def test_a_new_one_begins_with_the_refractory_time() -> None:
+    clock = Clock()
+    pulser = Pulser(EmulatedLine(), Limits(True, WIDTH_NS, REFRACTORY_NS, 5), clock)
+    clock.now_ns += REFRACTORY_NS - 1
+    assert not pulser.fire(0)
+    assert pulser.taken()[0].why_not == "within 50 ms of the start"
+    clock.now_ns += 1
+    assert pulser.fire(0)
+    pulser.close()
+
+
+def test_on_another_line_the_pulses_of_the_one_before_count() -> None:
+    rig = Rig(EmulatedLine(), per_minute=3)
+    assert [rig.fire(), rig.fire(REFRACTORY_NS)] == [True, True]
+    rig.pulser.close()
+    rig.pulser = Pulser(EmulatedLine(), rig.limits, rig.clock, after=rig.pulser)
+    assert [rig.fire(REFRACTORY_NS - 1), rig.fire(1), rig.fire(REFRACTORY_NS)] == [False, True, False]
+    assert rig.pulser.wait_idle(WAIT_S)
+    whys = [pulse.why_not for pulse in rig.pulser.taken()]
+    assert whys == ["within 50 ms of the one before", "", "more than 3 a minute"]
+    rig.pulser.close()
 
 
 def test_a_line_that_fails_is_told_and_the_next_pulse_is_tried() -> None:

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from eegd.errors import BoardError, ConfigError
+from eegd.errors import BoardError, ConfigError, ParamError
 from eegd.output_line import EmulatedLine
-from tests.unit.hosted import Samples, info_at, made, set_params
+from eegd.params import assign_params, check_params, resolve_channels
+from tests.unit.hosted import LABELS, Samples, info_at, made, set_params
 from tests.unit.test_linux import Computer, computer
 
 __all__ = ["computer"]
@@ -93,6 +94,53 @@ def test_a_reset_keeps_the_line_and_its_limits() -> None:
     plugin.stop()
 
 
+def test_a_gap_in_the_midst_of_a_pulse_ends_no_pulse_and_forgets_no_limit() -> None:
+    plugin, line, _ = started()
+    set_params(plugin, armed=True, width=1000.0, per_minute=1)
+    plugin.changed(("armed", "width", "per_minute"))
+    plugin._fire(0)
+    plugin.reset()
+    assert not plugin._pulser.wait_idle(0)
+    set_params(plugin, armed=False)  # ends it
+    plugin.changed(("armed",))
+    assert plugin._pulser.wait_idle(WAIT_S)
+    set_params(plugin, armed=True)
+    plugin.changed(("armed",))
+    plugin.reset()
+    cross(plugin)
+    assert line.n_pulses == 1, "one a minute"
+    plugin.stop()
+
+
+def test_a_channel_that_stays_goes_on_where_limits_line_or_channels_change() -> None:
+    plugin, line, _ = started(armed=True, channels="Fz", dc_removal=0.5)  # settles for 81 samples
+
+    def take(value: float, n: int) -> None:
+        data = np.full((2, n), value, np.float32)
+        plugin.process(Samples(data), np.empty_like(data))
+        assert plugin._pulser.wait_idle(WAIT_S)
+
+    take(0, 100)
+    names = assign_params(plugin, check_params(type(plugin), {"channels": "Oz,Fz", "width": 0.2}, partial=True))
+    resolve_channels(plugin, LABELS)
+    plugin.changed(names)
+    take(0, 1)
+    take(50, 1)
+    assert line.n_pulses == 1
+    plugin.stop()
+
+
+def test_the_width_that_is_told_is_that_of_the_pulse() -> None:
+    plugin, _, posts = started(armed=True)
+    plugin._fire(0)
+    assert plugin._pulser.wait_idle(WAIT_S)
+    set_params(plugin, width=500.0)
+    plugin.changed(("width",))
+    plugin._tell()
+    assert posts.posted[0][0] == "pulse asked" and posts.posted[0][2] == 0.1
+    plugin.stop()
+
+
 def test_a_detection_of_the_daemon_on_a_channel_fires_and_no_other_event() -> None:
     plugin, line, _ = started(armed=True, channels="Oz")
     set_params(plugin, on="detection")
@@ -134,6 +182,63 @@ def test_a_line_of_the_header_is_an_output_that_is_low_until_the_first_pulse(com
     assert request.high == {17}
     plugin.stop()
     assert request.high == set() and request.released
+
+
+@pytest.mark.parametrize("given", [17, "17", "GPIO17", " GPIO17 "])
+def test_a_line_is_given_by_name_or_number(computer: Computer, given: object) -> None:
+    computer.add_chips()
+    plugin = made("trigger", line=given)
+    plugin.accept(INFO)
+    plugin.start(INFO)
+    assert list(computer.requests[0].settings) == [17] and plugin._held_line == "GPIO17"
+    plugin.stop()
+
+
+@pytest.mark.parametrize("given", [-1, "-1", "emulated"])
+def test_an_emulated_line_needs_no_gpio(computer: Computer, given: object) -> None:
+    plugin = made("trigger", line=given)
+    plugin.accept(INFO)
+    plugin.start(INFO)
+    assert plugin._held_line == "emulated line" and not computer.requests
+    plugin.stop()
+
+
+def test_another_line_takes_over_low_and_one_that_cannot_be_had_changes_nothing(computer: Computer) -> None:
+    computer.add_chips()
+    plugin = real(armed=True, per_minute=1, refractory=0.0, width=0.1)
+    plugin.start(INFO)
+    plugin._fire(0)
+    assert plugin._pulser.wait_idle(WAIT_S)
+    for line, words in (("GPIO99", "no line of that name"), ("GPIO27", "in use by fan")):
+        computer.used[27] = "fan"
+        set_params(plugin, line=line)
+        with pytest.raises(ParamError, match=f"^trigger: .*{words}"):
+            plugin.changed(("line",))
+        assert plugin._held_line == "GPIO17" and not computer.requests[0].released
+    set_params(plugin, line="GPIO22")
+    plugin.changed(("line",))
+    old, new = computer.requests
+    assert old.released and old.high == set() and new.high == set() and list(new.settings) == [22]
+    assert not plugin._pulser.fire(0), "one a minute, on whatever line"
+    plugin.stop()
+    assert new.released
+
+
+def test_a_process_that_was_killed_in_a_pulse_is_followed_by_one_that_begins_low(computer: Computer) -> None:
+    computer.add_chips()
+    killed = real(armed=True, width=1000.0, refractory=0.0)
+    killed.start(INFO)
+    killed._fire(0)
+    [request] = computer.requests
+    request.hang_up()  # the kernel closes what it had; nobody set it low
+    plugin = real(armed=True)
+    plugin.start(INFO)
+    settings = computer.requests[1].settings[17]
+    assert settings.output_value == gpiod.line.Value.INACTIVE
+    assert not plugin._pulser.fire(0), "armed at once, and yet not at once high"
+    assert plugin._pulser.taken()[0].why_not == "within 500 ms of the start"
+    plugin.stop()
+    killed._pulser._closing.set()
 
 
 def test_a_line_that_is_in_use_or_not_there_is_a_clear_error(
