@@ -187,10 +187,14 @@ class FaultyBoards:
         return board
 
     async def pause(self, recovery: Recovery) -> bool:
-        """As Recovery._pause_before_next; the board is control's here."""
-        goes_on = await self._pause(recovery)
+        """As Recovery._pause_before_next, also where the board is closed, and with it the clock; it is control's here."""
         assert self.daemon is not None
         board = self.daemon.acquisition.board
+        if board.closed:
+            self._now_ns += int(recovery._next_pause_s() * 1e9)
+            goes_on = not self.daemon.acquisition.closing
+        else:
+            goes_on = await self._pause(recovery)
         self.result.status.append(recovery.report())
         if not board.closed:
             now_ns = self._now_ns = board.now_ns()

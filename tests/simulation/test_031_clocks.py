@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +15,7 @@ from eegd.client import Client
 from eegd.counters import CounterReader
 from eegd.errors import EegdError
 from eegd.pattern import check_pattern
+from tests.simulation.command import eegctl
 
 if TYPE_CHECKING:
     from tests.simulation.conftest import DaemonFactory, DaemonProcess
@@ -211,25 +210,20 @@ def test_losses_count_for_the_stream_that_has_them(daemon: DaemonFactory) -> Non
     assert code == 0 and ", 3 lost (3 bad); raw " in summary and summary.endswith(", 0 lost")
 
 
-def eegctl(process: DaemonProcess, *words: str, code: int = 0) -> str:
-    command = [sys.executable, "-m", "eegd.cli.eegctl", "--runtime-dir", str(process.directory), *words]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == code, done.stderr
-    return done.stdout + done.stderr
-
-
 def test_eegctl_shows_every_stream(running: DaemonProcess) -> None:
     with running.connect().open("raw2", name="second-reader"):
-        text = eegctl(running, "status")
+        text = eegctl(running.directory, "status")
         assert "readers of raw\n" in text and "readers of raw2\n" in text
         assert text.index("second-reader") > text.index("readers of raw2")
-    streams = json.loads(eegctl(running, "status", "--json"))["streams"]
+    streams = json.loads(eegctl(running.directory, "status", "--json"))["streams"]
     assert [stream["name"] for stream in streams] == ["raw", "raw2"]
-    assert [row["name"] for row in json.loads(eegctl(running, "streams", "--json"))] == ["raw", "raw2"]
-    assert '"stream": "raw2"' in eegctl(running, "tail", "raw2", "--frames", "2", "--json")
-    assert "the other chips are raw2" in eegctl(running, "info") and "F7" in eegctl(running, "info", "raw2")
-    assert "there are raw, raw2" in eegctl(running, "info", "raw3", code=1)
-    text = eegctl(running, "board", "rate=500")
+    assert [row["name"] for row in json.loads(eegctl(running.directory, "streams", "--json"))] == ["raw", "raw2"]
+    assert '"stream": "raw2"' in eegctl(running.directory, "tail", "raw2", "--frames", "2", "--json")
+    assert "the other chips are raw2" in eegctl(running.directory, "info") and "F7" in eegctl(
+        running.directory, "info", "raw2"
+    )
+    assert "there are raw, raw2" in eegctl(running.directory, "info", "raw3", code=1)
+    text = eegctl(running.directory, "board", "rate=500")
     assert "board.rate_sps: 1000 → 500" in text
     assert "new stream epoch of raw after" in text and "new stream epoch of raw2 after" in text
-    assert "; raw2 " in eegctl(running, "stop")
+    assert "; raw2 " in eegctl(running.directory, "stop")

@@ -16,6 +16,7 @@ from eegd.cli import check as check_module
 from eegd.cli import eegctl
 from eegd.cli.check import switched_board
 from eegd.errors import EegdError
+from tests.simulation.command import run_eegctl
 
 if TYPE_CHECKING:
     from tests.simulation.conftest import DaemonFactory, DaemonProcess
@@ -28,10 +29,8 @@ WAIT_S = 60
 def run(d: DaemonProcess, *words: str, code: int = 0) -> Any:
     """The result of one check, as JSON."""
     d.connect()
-    command = [*COMMAND, "--runtime-dir", str(d.directory), "check", "--json", *words]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=WAIT_S, check=False)
-    assert done.returncode == code, done.stderr + done.stdout[:1000]
-    assert "Traceback" not in done.stderr
+    done = run_eegctl(d.directory, "check", "--json", *words)
+    assert done.code == code, done.stderr + done.stdout[:1000]
     return json.loads(done.stdout) if done.stdout else done.stderr
 
 

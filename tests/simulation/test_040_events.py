@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,17 +13,13 @@ import pytest
 from eegd.errors import EegdError
 from eegd.events import subscribed
 from eegd.packet import decode_packet
+from tests.simulation.command import run_eegctl
 
 if TYPE_CHECKING:
-    from tests.simulation.conftest import DaemonFactory, DaemonProcess
+    from tests.simulation.conftest import DaemonFactory
 
 WAIT_S = 20.0
 REAL = {"sim.clock": "real"}
-
-
-def eegctl(process: DaemonProcess, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "eegd.cli.eegctl", "--runtime-dir", str(process.directory), *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
 def test_a_marker_lies_at_the_sample_that_frames_have_at_its_time(daemon: DaemonFactory) -> None:
@@ -74,12 +68,12 @@ def test_eegctl_mark_says_which_sample_it_was(daemon: DaemonFactory) -> None:
     process = daemon(REAL)
     with process.connect() as eeg, eeg.open("raw", timeout=WAIT_S) as stream:
         stream.take()
-        said = eegctl(process, "mark", "eyes closed", "--value", "2")
-        assert said.returncode == 0 and said.stdout.startswith("event ") and "eyes closed, at sample" in said.stdout
-        old = eegctl(process, "mark", "long ago", "--time-ns", "5", "--json")
+        said = run_eegctl(process.directory, "mark", "eyes closed", "--value", "2")
+        assert said.code == 0 and said.stdout.startswith("event ") and "eyes closed, at sample" in said.stdout
+        old = run_eegctl(process.directory, "mark", "long ago", "--time-ns", "5", "--json")
         assert json.loads(old.stdout)["sample_index"] is None, old
-        refused = eegctl(process, "mark", "mine", "--kind", "epoch")
-        assert refused.returncode == 1 and "only the daemon makes these" in refused.stderr
+        refused = run_eegctl(process.directory, "mark", "mine", "--kind", "epoch")
+        assert refused.code == 1 and "only the daemon makes these" in refused.stderr
 
 
 def test_on_a_virtual_clock_a_marker_is_at_the_latest_sample(daemon: DaemonFactory) -> None:

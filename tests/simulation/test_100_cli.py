@@ -25,6 +25,7 @@ import pytest
 from eegd.client import Client
 from eegd.errors import EegdError
 from eegd.runtime_dir import CONTROL_SOCKET
+from tests.simulation.command import eegctl
 
 PATIENCE_S = 60.0
 """Bounds a hang only; nothing here is about speed."""
@@ -32,10 +33,16 @@ EEGD = [sys.executable, "-m", "eegd.cli.eegd"]
 EEGCTL = [sys.executable, "-m", "eegd.cli.eegctl"]
 
 
-@pytest.fixture
-def directory() -> Iterator[Path]:
+@contextlib.contextmanager
+def short_directory() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="eegd-t") as path:  # pytest's own are too long for sockets
         yield Path(path) / "run"
+
+
+@pytest.fixture
+def directory() -> Iterator[Path]:
+    with short_directory() as path:
+        yield path
 
 
 @contextlib.contextmanager
@@ -62,18 +69,17 @@ def daemon(directory: Path) -> Iterator[subprocess.Popen[str]]:
         yield process
 
 
-def eegctl(directory: Path, *words: str, code: int = 0) -> str:
-    """Output of one command, which must end with this exit code."""
-    done = subprocess.run(
-        [*EEGCTL, "--runtime-dir", str(directory), *words],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-    )
-    assert done.returncode == code, done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stdout if code == 0 else done.stderr
+@pytest.fixture(scope="module")
+def lasting() -> Iterator[Path]:
+    """The directory of a daemon for all tests that leave it as it was."""
+    with short_directory() as path, running(path):
+        yield path
+
+
+@pytest.fixture
+def undo() -> Iterator[contextlib.ExitStack]:
+    with contextlib.ExitStack() as stack:
+        yield stack
 
 
 def await_samples(directory: Path, n: int) -> dict[str, object]:
@@ -99,10 +105,9 @@ def test_a_signal_ends_the_daemon_with_its_summary(daemon: subprocess.Popen[str]
     assert not list(directory.glob("*.sock"))
 
 
-@pytest.mark.usefixtures("daemon")
-def test_a_second_daemon_in_the_same_directory_cannot_start(directory: Path) -> None:
+def test_a_second_daemon_in_the_same_directory_cannot_start(lasting: Path) -> None:
     second = subprocess.run(
-        [*EEGD, "run", "--simulate", "--runtime-dir", str(directory)],
+        [*EEGD, "run", "--simulate", "--runtime-dir", str(lasting)],
         capture_output=True,
         text=True,
         timeout=PATIENCE_S,
@@ -139,41 +144,41 @@ def test_status_as_json_and_as_tables(directory: Path) -> None:
         assert words in text
 
 
-@pytest.mark.usefixtures("daemon")
-def test_streams_and_info_describe_the_channels(directory: Path) -> None:
-    assert "250 SPS" in eegctl(directory, "streams")
-    assert [row["name"] for row in json.loads(eegctl(directory, "streams", "--json"))] == ["raw"]
-    labels = [row["label"] for row in json.loads(eegctl(directory, "info", "--json"))["channels"]]
-    assert all(label in eegctl(directory, "info") for label in labels)
+def test_streams_and_info_describe_the_channels(lasting: Path) -> None:
+    assert "250 SPS" in eegctl(lasting, "streams")
+    assert [row["name"] for row in json.loads(eegctl(lasting, "streams", "--json"))] == ["raw"]
+    labels = [row["label"] for row in json.loads(eegctl(lasting, "info", "--json"))["channels"]]
+    text = eegctl(lasting, "info")
+    assert len(labels) == 8 and all(label in text for label in labels)
 
 
-@pytest.mark.usefixtures("daemon")
-def test_streams_shows_one_that_does_not_answer_as_dead_and_the_others_as_they_are(directory: Path) -> None:
-    left_behind = directory / "bandpower.stream"  # as by a plugin that was killed
+def test_streams_shows_one_that_does_not_answer_as_dead_and_the_others_as_they_are(
+    lasting: Path, undo: contextlib.ExitStack
+) -> None:
+    left_behind = lasting / "bandpower.stream"  # as by a plugin that was killed
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as abandoned:
         abandoned.bind(str(left_behind))
-    raw, dead = json.loads(eegctl(directory, "streams", "--json"))
+    undo.callback(left_behind.unlink)
+    raw, dead = json.loads(eegctl(lasting, "streams", "--json"))
     assert raw["name"] == "raw" and "error" not in raw
     assert dead["name"] == "bandpower" and "Connection refused" in dead["error"]
-    text = eegctl(directory, "streams")
+    text = eegctl(lasting, "streams")
     assert "250 SPS" in text and f"bandpower: {left_behind}: Connection refused" in text
     assert re.search(r"^bandpower +dead ", text, re.MULTILINE)
 
 
-@pytest.mark.usefixtures("daemon")
-def test_tail_ends_after_as_many_frames_as_asked_for(directory: Path) -> None:
-    lines = eegctl(directory, "tail", "--frames", "3", "--numbers", "--channels", "O1,C3").splitlines()
+def test_tail_ends_after_as_many_frames_as_asked_for(lasting: Path) -> None:
+    lines = eegctl(lasting, "tail", "--frames", "3", "--numbers", "--channels", "O1,C3").splitlines()
     assert lines[0] == "-- SIMULATED – not a person"
     assert len(lines) == 4
     assert all("O1" in line and "C3" in line and "V" in line for line in lines[1:])
-    frames = [json.loads(line) for line in eegctl(directory, "tail", "--frames", "3", "--json").splitlines()]
+    frames = [json.loads(line) for line in eegctl(lasting, "tail", "--frames", "3", "--json").splitlines()]
     assert [frame["frame_number"] - frames[0]["frame_number"] for frame in frames] == [0, 1, 2]
-    assert len(eegctl(directory, "tail", "--seconds", "1").splitlines()) == 3
+    assert len(eegctl(lasting, "tail", "--seconds", "1").splitlines()) == 3
 
 
-@pytest.mark.usefixtures("daemon")
-def test_tail_ends_without_a_word_when_its_reader_goes_away(directory: Path) -> None:
-    command = [*EEGCTL, "--runtime-dir", str(directory), "tail", "--every", "0"]
+def test_tail_ends_without_a_word_when_its_reader_goes_away(lasting: Path) -> None:
+    command = [*EEGCTL, "--runtime-dir", str(lasting), "tail", "--every", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as tail:
         assert tail.stdout is not None and tail.stderr is not None
         tail.stdout.readline()
@@ -182,12 +187,11 @@ def test_tail_ends_without_a_word_when_its_reader_goes_away(directory: Path) -> 
         assert tail.stderr.read() == ""
 
 
-@pytest.mark.usefixtures("daemon")
-def test_what_is_not_there_is_refused_with_what_is(directory: Path) -> None:
-    assert "no stream 'nosuch'; there are raw" in eegctl(directory, "tail", "nosuch", code=1)
-    assert "no channel 'Xx' in 'raw'; there are " in eegctl(directory, "tail", "--channels", "Xx", code=2)
-    assert "ADS1299 offers 250, 500" in eegctl(directory, "board", "rate=333", code=1)
-    assert "no channel 'Xx'" in eegctl(directory, "channel", "Xx", "gain=12", code=1)
+def test_what_is_not_there_is_refused_with_what_is(lasting: Path) -> None:
+    assert "no stream 'nosuch'; there are raw" in eegctl(lasting, "tail", "nosuch", code=1)
+    assert "no channel 'Xx' in 'raw'; there are " in eegctl(lasting, "tail", "--channels", "Xx", code=2)
+    assert "ADS1299 offers 250, 500" in eegctl(lasting, "board", "rate=333", code=1)
+    assert "no channel 'Xx'" in eegctl(lasting, "channel", "Xx", "gain=12", code=1)
 
 
 @pytest.mark.usefixtures("daemon")
@@ -263,14 +267,13 @@ def _read_until(terminal: int, what: str) -> str:
     return seen.decode("utf-8", "replace")
 
 
-@pytest.mark.usefixtures("daemon")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_view_draws_traces_and_gives_the_terminal_back(directory: Path, number: int) -> None:
+def test_the_view_draws_traces_and_gives_the_terminal_back(lasting: Path, number: int) -> None:
     pytest.importorskip("rich")
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))
     environment = {**os.environ, "TERM": "xterm-256color"}
-    command = [*EEGCTL, "--runtime-dir", str(directory), "view"]
+    command = [*EEGCTL, "--runtime-dir", str(lasting), "view"]
     view = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment)
     os.close(theirs)
     try:
@@ -288,9 +291,8 @@ def test_the_view_draws_traces_and_gives_the_terminal_back(directory: Path, numb
         os.close(ours)
 
 
-@pytest.mark.usefixtures("daemon")
-def test_without_a_terminal_the_view_is_one_line_a_second(directory: Path) -> None:
-    lines = eegctl(directory, "view", "--seconds", "2.5").splitlines()
+def test_without_a_terminal_the_view_is_one_line_a_second(lasting: Path) -> None:
+    lines = eegctl(lasting, "view", "--seconds", "2.5").splitlines()
     assert lines
     assert all(line.startswith("t=") and "lost" in line for line in lines)
 

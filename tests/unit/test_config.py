@@ -396,7 +396,7 @@ TREES = st.recursive(
 )
 # EEGD_FUZZ asks for more examples of each kind.
 SLOW = settings(
-    max_examples=int(os.environ.get("EEGD_FUZZ", "300")),
+    max_examples=int(os.environ.get("EEGD_FUZZ", "100")),
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )

@@ -32,7 +32,7 @@ def words_of(edges: Iterable[Edge], assembler: WordAssembler, end_ns: int) -> li
     return [word for word in (*found, assembler.advance(end_ns)) if word is not None]
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (2, 3))])
 def test_of_100_000_random_words_with_skew_each_is_seen_once(seed: int) -> None:
     draw = random.Random(seed)
     sent: list[tuple[int, int, list[int]]] = []
