@@ -187,7 +187,7 @@ class FaultyBoards:
         return board
 
     async def pause(self, recovery: Recovery) -> bool:
-        """As Recovery._pause_before_next, also where the board is closed, and with it the clock; it is control's here."""
+        """As Recovery._pause_before_next; where the board is closed, too, and no clock runs. It is control's here."""
         assert self.daemon is not None
         board = self.daemon.acquisition.board
         if board.closed:
