@@ -27,6 +27,9 @@ def with_board(config: Config, changes: Mapping[str, object]) -> Config:
             problems.add("board", name, "can only be changed in the file", text)
             continue
         table = "stream" if name in frame else "board"
+        if name not in keys and name not in frame:
+            problems.add(table, name, f"unknown key; {near(name, [*ALIASES, *keys, *frame])}", text)
+            continue
         given[f"{table}.{name}"] = _parse_word({**keys, **frame}, table, name, text, problems)
     problems.stop()
     override(tree, given)

@@ -132,7 +132,8 @@ class Client:
             except OSError as error:
                 if isinstance(error, PermissionError):
                     raise DaemonNotRunning(f"{path}: only the daemon's user and group may connect") from None
-                raise DaemonNotRunning(f"{path}: {error.strerror}; is the daemon running?") from None
+                remedy = f"Start it there with: eegd run --runtime-dir {self.directory}"
+                raise DaemonNotRunning(f"{path}: {error.strerror}; is the daemon running? {remedy}") from None
         if received is None:
             raise StreamLost(f"{path}: the daemon closed the connection")
         packet, fds = received

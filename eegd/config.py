@@ -18,6 +18,7 @@ from eegd.detector_config import ROWS, ChipMarkerConfig, DetectorConfig, check_d
 from eegd.errors import ConfigError
 from eegd.marker_config import MarkerConfig, TriggerConfig, check_inputs
 from eegd.montage import Montage, read_montage
+from eegd.near import nearest
 from eegd.plugin_tables import read_plugins
 from eegd.schema import (
     Problems,
@@ -260,8 +261,15 @@ def _check_tables(tree: dict[str, Any], problems: Problems) -> None:
             problems.add(name, "", f"unknown table; {near(name, [*TABLES, *ROWS])}", keys=value)
             continue
         homes = [f"[{table}]" for table, cls in TABLES.items() if name in keys_of(cls)]
-        hint = f"belongs below {joined(homes)}" if homes else near(name, TABLES)
+        hint = f"belongs below {joined(homes)}" if homes else _near_key(name)
         problems.add("", name, f"outside any table; {hint}", value)
+
+
+def _near_key(name: str) -> str:
+    """For a name outside any table: the nearest table, else the nearest key of any."""
+    homes = {key: table for table, cls in TABLES.items() for key in keys_of(cls)}
+    close = None if nearest(name, TABLES) else nearest(name, homes)
+    return f"did you mean {close}, below [{homes[close]}]?" if close else near(name, TABLES)
 
 
 def _read_stream(values: dict[str, Any], problems: Problems) -> StreamConfig:

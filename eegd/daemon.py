@@ -91,7 +91,8 @@ class Daemon:
     def _set_up(self, config: Config, undo: contextlib.ExitStack) -> None:
         """Opens everything, in the order of dependence; `undo` closes it in reverse."""
         self.directory = _runtime_directory(config)
-        lock = Lock(self.directory / "eegd.lock")
+        end_it = f"; to end that daemon: eegctl --runtime-dir {self.directory} stop; beside it: another --runtime-dir"
+        lock = Lock(self.directory / "eegd.lock", end_it)
         undo.callback(lock.release)
         warnings = lock_memory()
         self._io: zmq.Context[zmq.Socket[bytes]] = zmq.Context()

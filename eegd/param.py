@@ -216,7 +216,7 @@ class Param(Generic[T]):
 
     def _refusal(self, value: object) -> ParamError:
         shown = list(value) if isinstance(value, tuple) else value
-        hint = meant(value, map(str, self.choices)) if self.choices and isinstance(value, str) else ""
+        hint = meant(value, [word for word in self.choices if isinstance(word, str)]) if isinstance(value, str) else ""
         return ParamError(f"{self.name} = {shown!r:.60}{hint}: {self.allowed()}")
 
 

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from eegd.chain import make_chain
+from eegd.cli.parser import Parser
 from eegd.config import load_config
 from eegd.errors import (
     ConfigError,
@@ -114,7 +115,7 @@ def _report_fd() -> Iterator[int]:
 
 def build_parser() -> argparse.ArgumentParser:
     """Of `eegd plugin`, for parsing and for completion."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="eegd plugin", description="Runs one plugin in this process, on the streams of a running daemon."
     )
     parser.add_argument("name", help="the plugin; its stream has the same name")
@@ -326,6 +327,9 @@ def _run(arguments: argparse.Namespace) -> int:
             raise error.__cause__ from error
         log.error("%s", error)
         return EXIT_REFUSED
+    if not directory.is_dir():
+        log.error("%s: no such directory, so no daemon runs there; start one with: eegd run --runtime-dir D", directory)
+        return EXIT_FAILED
     try:
         run_plugin(plugin, directory, input_stream, live, supervised=arguments.supervised)
     except LeasesExhausted as error:

@@ -160,16 +160,20 @@ def _check_mode(path: Path, status: os.stat_result) -> None:
 class Lock:
     """An exclusive lock on a name in the runtime directory, held while the process lives. Synchronization: none."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, remedy: str = "") -> None:
+        """Raises ConfigError with the process that holds it, and the remedy."""
         self.path = path
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640)
+        try:
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640)
+        except OSError as error:
+            raise ConfigError(f"{path}: {error.strerror}") from None
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             owner = _pid_in(self._fd)
             os.close(self._fd)
             self._fd = -1
-            raise NameTaken(f"{path}: held by process {owner or '?'}; only one may own it", owner) from None
+            raise NameTaken(f"{path}: held by process {owner or '?'}; only one may own it{remedy}", owner) from None
         os.ftruncate(self._fd, 0)
         os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
 

@@ -199,8 +199,15 @@ def check_value(rule: Key, value: object) -> object:
         if (whole or rule.kind == "float") and _within(rule, value) and _is_allowed(rule, value):
             return value if rule.kind == "int" else float(value)
     elif isinstance(value, str) and rule.kind in ("int", "float"):
-        raise ValueError(f"{describe(rule)}, without quotes")
+        raise ValueError(describe(rule) + (", without quotes" if _is_number(value) else ""))
     raise ValueError(describe(rule))
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text[:MAX_TEXT]))
+    except ValueError:
+        return False
 
 
 def _is_text(rule: Key, value: object) -> bool:

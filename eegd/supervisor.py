@@ -266,6 +266,9 @@ class Supervisor:
     def _known(self, name: str) -> Supervised:
         if name not in self._plugins:
             there = ", ".join(self._plugins) or "none"
+            if name not in self._raw_streams and re.fullmatch(PLUGIN, name) and is_served(self._directory, name):
+                how = f"end it where it runs (Ctrl-C, or: systemctl stop eegd-plugin@{name})"
+                raise PluginError(f"plugin {name!r} is not run by this daemon: {how}; it runs: {there}")
             raise PluginError(f"no plugin {name!r} here{meant(name, self._plugins)}; there are: {there}")
         return self._plugins[name]
 

@@ -6,17 +6,14 @@ import argparse
 import contextlib
 import importlib
 import os
-import re
 import select
 import signal
 import sys
 import termios
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import NoReturn
 
 from eegd.errors import EegdError
-from eegd.near import meant
 
 __all__ = [
     "CANNOT_START",
@@ -24,7 +21,6 @@ __all__ = [
     "OK",
     "USAGE",
     "MissingExtra",
-    "Parser",
     "Stopper",
     "add_runtime_dir",
     "fail",
@@ -57,27 +53,6 @@ def fail(program: str, error: object, code: int) -> int:
     for line in str(error).splitlines() or ["unknown"]:
         print(line if line.startswith("    ") else f"{program}: error: {line}", file=sys.stderr)
     return code
-
-
-class Parser(argparse.ArgumentParser):
-    """Says what a wrong command, choice or option was meant to be. Its subparsers are of this class too."""
-
-    def error(self, message: str) -> NoReturn:
-        if found := re.fullmatch(r"(.*invalid choice: '(.*)') (\(choose from (.*)\))", message, re.DOTALL):
-            names = [name.strip().strip("'") for name in found[4].split(",")]
-            message = f"{found[1]}{meant(found[2], names)} {found[3]}"
-        elif found := re.fullmatch(r"unrecognized arguments: (-[\w-]+)(.*)", message, re.DOTALL):
-            message = f"unrecognized arguments: {found[1]}{meant(found[1], _options_of(self))}{found[2]}"
-        super().error(message)
-
-
-def _options_of(parser: argparse.ArgumentParser) -> list[str]:
-    """All that it and its subparsers know: what is left over is told by the outermost one."""
-    names = list(parser._option_string_actions)
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            names += [name for sub in action.choices.values() for name in _options_of(sub)]
-    return [name for name in dict.fromkeys(names) if name.startswith("--")]
 
 
 def add_runtime_dir(parser: argparse.ArgumentParser, default: object = None) -> None:

@@ -14,7 +14,6 @@ from eegd.cli.common import (
     FAILED,
     OK,
     USAGE,
-    Parser,
     Stopper,
     add_runtime_dir,
     fail,
@@ -28,6 +27,7 @@ from eegd.cli.doctor import add_arguments as add_doctor_arguments
 from eegd.cli.doctor import run_doctor
 from eegd.cli.mark import add_arguments as add_mark_arguments
 from eegd.cli.mark import run_mark
+from eegd.cli.parser import Parser
 from eegd.cli.plugin import add_commands as add_plugin_commands
 from eegd.cli.plugin_help import run_help, run_plugins
 from eegd.cli.shells import add_commands as add_shell_commands
@@ -113,10 +113,10 @@ def build_parser() -> argparse.ArgumentParser:
     check.add_argument("--json", action="store_true", help="the whole result as JSON")
 
     board = command("board", _board, "change the board: stop, write, verify, start, new epoch")
-    board.add_argument("settings", nargs="+", metavar="NAME=VALUE", type=_setting, help="such as rate=500")
+    board.add_argument("settings", nargs="+", metavar="NAME=VALUE", type=_setting("rate=500"), help="such as rate=500")
     channel = command("channel", _channel, "change one channel")
     channel.add_argument("label", metavar="LABEL")
-    channel.add_argument("settings", nargs="+", metavar="NAME=VALUE", type=_setting, help="such as gain=12")
+    channel.add_argument("settings", nargs="+", metavar="NAME=VALUE", type=_setting("gain=12"), help="such as gain=12")
     add_plugin_commands(command)
     add_shell_commands(command)
     add_doctor_arguments(
@@ -158,14 +158,20 @@ def _positive(text: str) -> int:
 
 
 def _labels(text: str) -> list[str]:
-    return [label.strip() for label in text.split(",") if label.strip()]
+    labels = [label.strip() for label in text.split(",") if label.strip()]
+    if not labels:
+        raise argparse.ArgumentTypeError(f"{text!r}: labels with commas between them, such as O1,O2")
+    return labels
 
 
-def _setting(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals or not name or not value:
-        raise argparse.ArgumentTypeError(f"{text!r}: NAME=VALUE, such as rate=500")
-    return name, value
+def _setting(example: str) -> Callable[[str], tuple[str, str]]:
+    def parse(text: str) -> tuple[str, str]:
+        name, equals, value = text.partition("=")
+        if not equals or not name or not value:
+            raise argparse.ArgumentTypeError(f"{text!r}: NAME=VALUE in one word, such as {example}")
+        return name, value
+
+    return parse
 
 
 # ---- looking ----
@@ -216,6 +222,8 @@ def _tail(client: Client, args: argparse.Namespace) -> int:
 
 def _existing(client: Client, stream: str) -> str:
     there = client.streams()
+    if stream not in there and "raw" in there and stream in client.info.labels:
+        raise EegdError(f"no stream {stream!r}: that is a channel; eegctl tail raw --channels {stream}")
     if stream not in there:
         raise EegdError(f"no stream {stream!r}{meant(stream, there)}; there are {', '.join(there) or 'none'}")
     return stream

@@ -20,13 +20,13 @@ from eegd.cli.common import (
     FAILED,
     OK,
     USAGE,
-    Parser,
     add_runtime_dir,
     fail,
     positive_seconds,
     whole_number,
     write_stdout,
 )
+from eegd.cli.parser import Parser
 from eegd.cli.start import INTERRUPTED, while_importing
 from eegd.errors import BoardError, ConfigError, EegdError, ReplayError
 from eegd.journal import start_logging, stderr_is_journal

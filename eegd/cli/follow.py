@@ -12,7 +12,9 @@ from eegd.cli.common import OK, Stopper
 from eegd.cli.text import PLACEHOLDER, count, duration, short, wall_clock
 from eegd.client import Client
 from eegd.errors import DaemonNotRunning, StreamLost
+from eegd.event_kinds import DAEMON_KINDS
 from eegd.events import subscribed
+from eegd.near import meant
 from eegd.packet import decode_packet
 
 __all__ = ["Sequence", "event_text", "show_events"]
@@ -89,7 +91,13 @@ def show_events(client: Client, args: argparse.Namespace) -> int:
                 print(json.dumps(event, ensure_ascii=False) if args.json else event_text(event), flush=True)
 
     if not args.follow:
-        show(_recent(client))
+        recent = _recent(client)
+        show(recent)
+        kinds = {event["kind"] for event in recent}
+        if args.kind is not None and args.kind not in kinds:
+            hint = meant(args.kind, sorted(kinds | DAEMON_KINDS))
+            lately = ", ".join(sorted(kinds)) or "none"
+            print(f"no event of kind {args.kind!r}{hint}; lately there were: {lately}", file=sys.stderr)
         return OK
     with subscribed(client.directory) as subscriber, Stopper() as stopper:
         seen = Sequence()

@@ -9,12 +9,14 @@ from typing import Any
 from eegd.cli.common import OK, number, whole_number
 from eegd.cli.text import count, duration
 from eegd.client import Client
+from eegd.errors import EegdError
+from eegd.near import meant
 
 __all__ = ["add_arguments", "run_mark"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("text", metavar="TEXT", help="what happened")
+    parser.add_argument("text", nargs="+", metavar="TEXT", help="what happened; several words make one text")
     parser.add_argument("--value", metavar="V", type=number, help="a number that goes with it")
     when = parser.add_mutually_exclusive_group()
     when.add_argument(
@@ -29,8 +31,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_mark(client: Client, args: argparse.Namespace) -> int:
     """Marks, and prints which sample that was."""
+    raw = [str(stream["name"]) for stream in client.ask("info")["streams"]]
+    if args.stream not in raw:
+        hint = meant(args.stream, raw)
+        raise EegdError(
+            f"{args.stream!r} is no raw stream{hint}; there are {', '.join(raw)}: marks count their samples"
+        )
     event = client.mark(
-        args.text,
+        " ".join(args.text),
         value=args.value,
         time_ns=args.time_ns,
         uncertainty_ns=args.uncertainty_ns,

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from eegd.cli.common import FAILED, OK, add_runtime_dir
+from eegd.cli.common import OK, add_runtime_dir
 from eegd.cli.params import add_commands as add_param_commands
 from eegd.cli.plugin_help import add_commands as add_help_commands
 from eegd.client import Client
@@ -25,6 +25,12 @@ ADD_EXAMPLES = """examples:
   eegctl plugin add clean chain=filter,mains=filter mains.notch=50     twice the same, under two names
 """
 OWN_WORD = re.compile(r"(as|input)[=:](.*)", re.DOTALL)
+OWN_SAYS = {"as": "as=NAME names its stream", "input": "input=STREAM names what it reads (eegctl streams)"}
+OF_YOURS = (
+    "one of your own the daemon finds where [plugins] dirs in its configuration names the directory (then: eegctl "
+    "reload); by hand: eegd plugin {} --plugin-dir DIR"
+)
+WELL = ("running", "waiting for input", "starting")
 SETTLED = ("running", "waiting for input", "held", "ended")
 SETTLE_S = 10.0
 POLL_S = 0.05
@@ -48,6 +54,7 @@ def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     add.add_argument(
         "words",
         nargs="*",
+        default=[],
         metavar="WORD",
         help="parameters: name=value, name:value, or values in their order (eegctl help PLUGIN); in any order among "
         "them as=NAME, how its stream is called; input=STREAM, what it reads; chain=PLUGIN,…, plugins one after the "
@@ -75,22 +82,31 @@ def _add(client: Client, args: argparse.Namespace) -> int:
         if found := OWN_WORD.fullmatch(word):
             if found[1] in own:
                 raise EegdError(f"{found[1]}= is given twice")
+            if not found[2]:
+                raise ValueError(f"{word} is without a value; {OWN_SAYS[found[1]]}")
             own[found[1]] = found[2]
+        elif word in ("chain=", "chain:"):
+            raise ValueError(f"{word} is without a value; chain=PLUGIN,PLUGIN names its stages")
         else:
             words.append(word)
-    answer = client.ask("plugin_add", 60.0, plugin=args.name, words=words, **own)
-    if _settle(client, answer["name"]) != OK:
+    try:
+        answer = client.ask("plugin_add", 60.0, plugin=args.name, words=words, **own)
+    except EegdError as error:
+        if f"no plugin {args.name!r};" not in str(error):
+            raise
+        raise EegdError(f"{error}; {OF_YOURS.format(args.name)}") from None
+    state, text = _settled(client, answer["name"])
+    if state not in WELL:
         client.ask("plugin_remove", name=answer["name"], force=True)
-        print("it was not added")
-        return FAILED
-    code = OK
+        raise EegdError(f"{text}; it was not added")
+    print(text)
     print("\nuntil the daemon ends; to keep it, write into the configuration:\n")
     print(f"[plugins]\nrun = {toml_value(tuple(answer['run']))}")
     if answer["table"]:
         print(f"\n[plugins.{answer['name']}]")
         for key, value in answer["table"].items():
             print(f"{key} = {toml_value(tuple(value) if isinstance(value, list) else value)}")
-    return code
+    return OK
 
 
 def _remove(client: Client, args: argparse.Namespace) -> int:
@@ -107,11 +123,15 @@ def _restart(client: Client, args: argparse.Namespace) -> int:
     answer = client.ask("plugin_restart", name=args.name, as_configured=args.as_configured)
     if answer["set"]:
         print(f"{args.name}: as it was set, with {', '.join(f'{k}={v}' for k, v in answer['set'].items())}")
-    return _settle(client, args.name)
+    state, text = _settled(client, args.name)
+    if state not in WELL:
+        raise EegdError(text)
+    print(text)
+    return OK
 
 
-def _settle(client: Client, name: str) -> int:
-    """Waits until it is clear what became of a plugin, and says it."""
+def _settled(client: Client, name: str) -> tuple[str, str]:
+    """Waits until it is clear what became of a plugin: its state, and that in words."""
     deadline = time.monotonic() + SETTLE_S
     while True:
         row: dict[str, Any] | None = next(
@@ -123,6 +143,4 @@ def _settle(client: Client, name: str) -> int:
     state = "gone" if row is None else row["state"]
     why = f": {row['last_error']}" if row is not None and row["last_error"] else ""
     reads = f", reads {row['input']}" if row is not None and row.get("input") else ""
-    well = state in ("running", "waiting for input", "starting")
-    print(f"{name}: {state}{reads if well else ''}{'' if well else why}")
-    return OK if well else FAILED
+    return state, f"{name}: {state}{reads if state in WELL else why}"

@@ -26,7 +26,13 @@ def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     """command: makes a subcommand from its name, its function and a sentence."""
     plugins = command("plugins", run_plugins, "the plugins that are installed, and which of them run")
     help_ = command("help", run_help, "what a plugin does and its parameters, or the help of a command")
-    help_.add_argument("name", metavar="NAME", help="a plugin or a command; where both have the name, the plugin")
+    help_.add_argument(
+        "name",
+        nargs="*",
+        default=[],
+        metavar="NAME",
+        help="a plugin, or a command with its action; where both have the name, the plugin; none: all commands",
+    )
     for parser in (plugins, help_):
         parser.add_argument(
             *("--plugin-dir", "-d"), action="append", default=[], metavar="D", help="where else to look; repeatable"
@@ -135,10 +141,10 @@ def _instance_text(row: dict[str, Any]) -> str:
 def run_help(args: argparse.Namespace) -> int:
     """Of a plugin, or of a command of eegctl."""
     dirs = [*args.plugin_dir, *_running(args.runtime_dir)[1]]
-    source = find_plugins(dirs).get(args.name)
+    source = find_plugins(dirs).get(args.name[0]) if len(args.name) == 1 else None
     if source is None:
         return _command_help(args, dirs)
-    facts = plugin_facts(source, load_plugin(args.name, dirs))
+    facts = plugin_facts(source, load_plugin(source.name, dirs))
     if args.json:
         print(json.dumps(facts, indent=2, ensure_ascii=False))
         return OK
@@ -170,13 +176,17 @@ def _needs_text(needs: dict[str, Any]) -> str:
 def _command_help(args: argparse.Namespace, dirs: list[str]) -> int:
     from eegd.cli.eegctl import build_parser
 
-    actions = build_parser()._actions
-    commands = next(action for action in actions if isinstance(action, argparse._SubParsersAction)).choices
-    if args.name not in commands or args.json:
-        found = sorted(find_plugins(dirs))
-        what = f"no plugin or command {args.name!r:.60}{meant(args.name, [*found, *commands])}"
-        if args.name in commands:
-            what = "--json is for plugins"
-        return fail("eegctl", f"{what}; plugins: {', '.join(found)}; commands: {', '.join(commands)}", FAILED)
-    commands[args.name].print_help()
+    parser: argparse.ArgumentParser = build_parser()
+    found = sorted(find_plugins(dirs))
+    for depth, word in enumerate(args.name):
+        commands = next((a.choices for a in parser._actions if isinstance(a, argparse._SubParsersAction)), {})
+        if word not in commands:
+            names = [*(found if not depth else ()), *commands]
+            plugins = f"plugins: {', '.join(found)}; " if not depth else ""
+            what = f"no plugin or command {' '.join(args.name)!r:.60}{meant(word, names)}"
+            return fail("eegctl", f"{what}; {plugins}commands: {', '.join(commands) or 'none'}", FAILED)
+        parser = commands[word]
+    if args.json:
+        return fail("eegctl", f"--json is for plugins; there are: {', '.join(found)}", FAILED)
+    parser.print_help()
     return OK

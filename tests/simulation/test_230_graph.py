@@ -98,6 +98,8 @@ def test_a_plugin_whose_input_others_write_runs_once_that_is_there(daemon: Daemo
     assert "its input 'elsewhere' is no stream" in held(process, "template")["last_error"]
     with by_hand(process.directory, "elsewhere", "--plugin", "template"):
         process.wait_for(lambda s: plugin_row(s, "template")["state"] == "running")
+        with pytest.raises(EegdError, match="'elsewhere' is not run by this daemon: end it where it runs"):
+            process.connect().ask("plugin_remove", name="elsewhere")
     process.stop()
 
 
@@ -218,8 +220,8 @@ def test_an_addition_that_cannot_start_leaves_nothing_behind_and_can_be_repeated
     process = daemon(REAL)
     where = ["--runtime-dir", str(process.connect().directory)]
     assert eegctl(["plugin", *where, "add", "filter", "as=g", "40", "1"]) == 1
-    said = capsys.readouterr().out
-    assert "low = 40, high = 1" in said and "it was not added" in said
+    said = capsys.readouterr().err
+    assert "eegctl: error: g: held: " in said and "low = 40, high = 1" in said and "it was not added" in said
     assert process.status()["plugins"] == []
     assert eegctl(["plugin", *where, "add", "filter", "as=g", "1", "40"]) == 0
     process.stop()

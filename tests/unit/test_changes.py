@@ -88,7 +88,7 @@ BOARD_REFUSED = {
     ("kind", "linux"): '[board] kind = "linux": can only be changed in the file',
     ("allow_high_lead_off_current", "yes"): '[board] allow_high_lead_off_current = "yes": '
     "can only be changed in the file",
-    ("rat", "3"): '[board] rat = "3": unknown key; did you mean rate_sps?',
+    ("rat", "3"): '[board] rat = "3": unknown key; did you mean rate?',
     ("frame_ms", "nan"): "[stream] frame_ms = nan: a number from 0.001 to 1600 ms",
 }
 

@@ -7,6 +7,8 @@ import builtins
 import io
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,11 +21,14 @@ from eegd.cli import eegd as eegd_cli
 from eegd.cli.change import value_of_key
 from eegd.cli.common import MissingExtra, Stopper, need_rich
 from eegd.cli.follow import Sequence, event_text
+from eegd.cli.mark import run_mark
+from eegd.cli.plugin import run_plugin
 from eegd.cli.screen import band_level, layout_of
 from eegd.cli.tables import status_view
 from eegd.cli.tail import Line
 from eegd.cli.view import BandPowers
 from eegd.config import load_config, parse_config
+from eegd.errors import EegdError
 from eegd.frame import StreamInfo
 from eegd.status import raw_description
 
@@ -222,6 +227,13 @@ def test_the_runtime_directory_may_come_after_the_action(
     [
         (["statu"], "invalid choice: 'statu' (did you mean status?) (choose from"),
         (["plugin", "ad", "filter"], "invalid choice: 'ad' (did you mean add?) (choose from"),
+        ([], "arguments are required: COMMAND (one of status, view, tail, "),
+        (["plugin"], "arguments are required: ACTION (one of add, remove, restart)"),
+        (["plugin", "add"], "arguments are required: PLUGIN\n"),
+        (["plugin", "add", "x", "--plugin-dir", "."], "--plugin-dir (an option of eegctl plugins, eegctl help) ."),
+        (["tail", "--channels", ","], "argument --channels: ',': labels with commas between them, such as O1,O2"),
+        (["channel", "O1", "gain", "12"], "'gain': NAME=VALUE in one word, such as gain=12"),
+        (["board", "rate", "500"], "'rate': NAME=VALUE in one word, such as rate=500"),
         (["tail", "--chanels", "O1"], "unrecognized arguments: --chanels (did you mean --channels?)"),
         (["completion", "bsh"], "argument shell: invalid choice: 'bsh' (did you mean bash?) (choose from"),
     ],
@@ -232,6 +244,65 @@ def test_a_wrong_command_choice_or_option_is_answered_with_the_nearest(
     with pytest.raises(SystemExit):
         eegctl.main(words)
     assert said in capsys.readouterr().err
+
+
+def test_help_knows_actions_and_all_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    for words, begins in ((["help"], "usage: eegctl [-h]"), (["help", "plugin", "add"], "usage: eegctl plugin add")):
+        assert eegctl.main(words) == 0
+        assert capsys.readouterr().out.startswith(begins)
+    assert eegctl.main(["help", "plugin", "ad"]) == 1
+    assert "no plugin or command 'plugin ad' (did you mean add?); commands: add, remove" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("word", ["as=", "input:", "chain="])
+def test_a_special_word_without_a_value_is_refused_with_what_it_is_for(word: str) -> None:
+    args = eegctl.build_parser().parse_args(["plugin", "add", "filter", word])
+    with pytest.raises(ValueError, match=f"^{word} is without a value; {word[:-1]}=[A-Z]+"):
+        run_plugin(None, args)  # type: ignore[arg-type]
+
+
+class Asked:
+    """A client whose daemon has these answers."""
+
+    def __init__(self, **answers: Any) -> None:
+        self.answers = answers
+        self.marked: list[str] = []
+
+    def ask(self, operation: str) -> Any:
+        return self.answers[operation]
+
+    def mark(self, label: str, **_: object) -> dict[str, Any]:
+        self.marked.append(label)
+        return {"number": 1, "label": label, "sample_index": None, "uncertainty_ns": None, "no_sample": "none yet"}
+
+
+def test_words_of_a_mark_make_one_text_and_its_stream_must_be_a_raw_one() -> None:
+    client: Any = Asked(info={"streams": [{"name": "raw"}]})
+    assert run_mark(client, eegctl.build_parser().parse_args(["mark", "eyes", "closed", "--value", "2"])) == 0
+    assert client.marked == ["eyes closed"]
+    with pytest.raises(EegdError, match=r"^'rw' is no raw stream \(did you mean raw\?\)"):
+        run_mark(client, eegctl.build_parser().parse_args(["mark", "x", "--stream", "rw"]))
+
+
+def test_a_kind_of_which_there_is_no_event_is_answered_with_those_there_are(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    client: Any = Asked(recent_events={"events": [_event(1)]})
+    args = eegctl.build_parser().parse_args(["events", "--kind", "overun"])
+    assert args.function(client, args) == 0
+    assert "no event of kind 'overun' (did you mean overrun?); lately there were: epoch" in capsys.readouterr().err
+
+
+def test_a_plugin_by_hand_where_no_daemon_was_is_refused_in_one_line(
+    tmp_path: Path,
+) -> None:
+    command = [sys.executable, "-m", "eegd.runner", "filter", "--runtime-dir", str(tmp_path / "none")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"ERROR: {tmp_path / 'none'}: no such directory, so no daemon runs there; start one with: "
+        "eegd run --runtime-dir D\n"
+    )
 
 
 # ---- without a daemon ----

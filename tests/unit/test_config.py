@@ -74,6 +74,8 @@ REFUSED = {
     "[replay]\nxyz = 1": "[replay] xyz = 1: unknown key; allowed: file, format or loop",
     "[bord]\nrate_sps = 250": "[bord]: unknown table; did you mean board?",
     "rate_sps = 250": "rate_sps = 250: outside any table; belongs below [board]",
+    "rate = 250": "rate = 250: outside any table; did you mean rate_sps, below [board]?",
+    '[daemon]\nrt_priority = "9x"': '[daemon] rt_priority = "9x": a whole number from 0 to 99',
     "board = 3": "board = 3: must be a table of keys",
     "[[board]]": "board = [{}]: must be a table of keys",
     "[stream]\nframe_ms = 4\nframe_samples = 2": "[stream] frame_samples = 2: give frame_ms or frame_samples, not both",

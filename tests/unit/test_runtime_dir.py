@@ -157,3 +157,8 @@ def test_the_daemon_of_a_directory_is_known_by_its_lock(directory: Path) -> None
     assert daemon_pid(directory) is None
     Lock(directory / "eegd.lock").release()
     assert daemon_pid(directory) == os.getpid()
+
+
+def test_a_lock_that_cannot_be_made_names_its_path(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"none/x\.lock: No such file or directory$"):
+        Lock(tmp_path / "none" / "x.lock")
