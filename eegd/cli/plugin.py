@@ -141,6 +141,8 @@ def _settled(client: Client, name: str) -> tuple[str, str]:
             break
         time.sleep(POLL_S)
     state = "gone" if row is None else row["state"]
+    if row is not None and row["restarts"] and state in ("starting", "waiting for input"):
+        state = "has died, and is started again"
     why = f": {row['last_error']}" if row is not None and row["last_error"] else ""
     reads = f", reads {row['input']}" if row is not None and row.get("input") else ""
     return state, f"{name}: {state}{reads if state in WELL else why}"

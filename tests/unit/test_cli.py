@@ -268,12 +268,21 @@ class Asked:
         self.answers = answers
         self.marked: list[str] = []
 
-    def ask(self, operation: str) -> Any:
+    def ask(self, operation: str, **_: object) -> Any:
         return self.answers[operation]
 
     def mark(self, label: str, **_: object) -> dict[str, Any]:
         self.marked.append(label)
         return {"number": 1, "label": label, "sample_index": None, "uncertainty_ns": None, "no_sample": "none yet"}
+
+
+def test_a_plugin_that_died_as_it_started_is_not_well_while_it_starts_again() -> None:
+    row = {"name": "bad", "state": "starting", "restarts": 1, "last_error": "NameError: nosuch", "input": "raw"}
+    client: Any = Asked(plugin_restart={"set": {}}, status={"status": {"plugins": [row]}})
+    with pytest.raises(EegdError, match=r"^bad: has died, and is started again: NameError: nosuch$"):
+        run_plugin(client, eegctl.build_parser().parse_args(["plugin", "restart", "bad"]))
+    row |= {"state": "running"}
+    assert run_plugin(client, eegctl.build_parser().parse_args(["plugin", "restart", "bad"])) == 0
 
 
 def test_words_of_a_mark_make_one_text_and_its_stream_must_be_a_raw_one() -> None:
