@@ -70,7 +70,10 @@ def io_thread_priority(context: zmq.Context[Any], priority: int) -> list[str]:
 
 
 def stand_back() -> None:
-    """Gives up what a process has inherited from the daemon: a better nice, and being spared when memory runs out."""
+    """Gives up what a process has inherited from the daemon: a better nice, being spared when memory runs out, and
+    for good the right to real-time priorities, by which it could stop the capture of samples."""
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_RTPRIO, (0, 0))
     nice = os.getpriority(os.PRIO_PROCESS, 0)
     with contextlib.suppress(OSError):
         if nice < 0:

@@ -37,6 +37,7 @@ from eegd.output_thread import REPORT_S, OutputThread
 from eegd.plugin import Given, Plugin
 from eegd.plugin_counts import Counts
 from eegd.plugin_events import PluginEvents, place_of
+from eegd.standard_fds import StandardFds
 from eegd.stream import Stream
 
 __all__ = ["PluginLoop"]
@@ -78,6 +79,7 @@ class PluginLoop:
         self._n_starved = 0
         """Frames since the last one for which there was memory."""
         self._failures = Failures()
+        self._fds = StandardFds()
         self._drain_until: float | None = None
 
     def run(self, on_failure: str) -> str:
@@ -94,6 +96,7 @@ class PluginLoop:
                 if (rest := self._failures.rest(over=True)) is not None:
                     self._post(rest)
                 self._events.sender.close()
+                self._fds.close()
         return reason
 
     def facts(self) -> dict[str, object]:
@@ -194,6 +197,7 @@ class PluginLoop:
         plugin = self.plugin
         plugin.accept(info)
         self._call("start", info)
+        self._fds.restore()
         outputs = self._call("outputs", info)
         self._output = Output(plugin, info, outputs, self._input, self._thread.sending)
         self._thread.begin_epoch(self._output)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from eegd.child import Child
+from eegd.flow import Flow
 from eegd.liveness import Liveness, Traceback
 from eegd.plugin_report import read_report
 from eegd.process import is_stopped, is_traced, memory_of
@@ -32,12 +33,16 @@ KILL_AFTER_S = 1.5
 LOOK_S = 0.25
 ABORT_S = 1.0
 """After SIGABRT, by which the process says where it hangs, until SIGKILL."""
+LINES_PER_S = 500
+"""Of its log; a traceback has some twenty."""
 WAITING = "waiting for input"
 STATES = ("starting", "running", WAITING)
 """That a plugin may say of itself."""
 LEVELS = {"DEBUG": logging.DEBUG, "INFO": logging.INFO, "WARNING": logging.WARNING, "ERROR": logging.ERROR}
 LEVEL = re.compile(r"(?:(DEBUG|INFO|WARNING|ERROR)([:|]) )?(.*)", re.DOTALL)
 """A line of the plugin's process: of its log, with a bar where it goes on; else whatever it prints."""
+CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
+"""Which a terminal that shows the log would obey."""
 SKIPPED = re.compile(r"frame (\d+) of \S+ skipped")
 
 
@@ -99,6 +104,7 @@ class Supervised:
         """As the plugin told last: input, frames_in, frames_out, errors, missed, overruns."""
         self._liveness = Liveness(2 * LOOK_S)
         self._traceback = Traceback()
+        self._flow = Flow(LINES_PER_S)
         self._hung = ""
         """How the process that runs, or ran last, was found to hang."""
         self._said_end = False
@@ -246,6 +252,7 @@ class Supervised:
         finally:
             watching.cancel()
             self._on_end()
+            self._tell_stopped()
             if n := child.n_left_behind:
                 log.warning("plugin %s left %d process%s behind, which %s killed", self.name, n, *_numbered(n))
         return code
@@ -312,11 +319,19 @@ class Supervised:
         if self._traceback.read(line):
             level = "ERROR"
         if level == "ERROR" and mark != "|":
-            self._last_error, self._said_error = self._without_name(text)[:500], True
+            self._last_error, self._said_error = CONTROL.sub("\ufffd", self._without_name(text)[:500]), True
+        if not self._flow.passes():
+            return
+        self._tell_stopped()
         fields = {"EEGD_PLUGIN": self.name}
         if frame := SKIPPED.search(text):
             fields["EEGD_FRAME"] = frame[1]
+        text = CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
         logging.getLogger(f"eegd.plugin.{self.name}").log(LEVELS[level or "INFO"], "%s", text, extra=fields)
+
+    def _tell_stopped(self) -> None:
+        if n := self._flow.take_stopped():
+            log.warning("plugin %s: %d lines not shown, of more than %d a second", self.name, n, LINES_PER_S)
 
     def _without_name(self, text: str) -> str:
         """It stands beside the name wherever it is shown."""

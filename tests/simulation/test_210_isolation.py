@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from eegd.left_behind import MARK, left_behind
 from eegd.stream import Stream
 from tests.simulation.scenario import SMALL_BOARD, assert_complete, stopped_process, watched
 from tests.simulation.test_200_plugins import folder_with, forget_tracebacks, open_when_there, plugin_row
@@ -82,8 +83,36 @@ class Exits(Plugin):
         sys.exit(0)
 """,
     "loads": "while True: pass",
+    "litters": """
+class Litters(Plugin):
+    def start(self, info):
+        self.children = [subprocess.Popen(["sleep", "1000"]), subprocess.Popen(["setsid", "sleep", "1000"])]
+        if os.fork() == 0:
+            os.setsid()
+            time.sleep(1000)
+        print("littered", *(child.pid for child in self.children))
+    def process(self, frame, out):
+        out[:] = frame.data
+""",
+    "rages": """
+class Rages(Plugin):
+    def start(self, info):
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGHUP])
+        os.nice(19)
+        for fd in map(int, os.listdir("/proc/self/fd")):
+            try:
+                if fd != 1 and stat.S_ISFIFO(os.fstat(fd).st_mode):
+                    os.write(fd, os.urandom(20_000) + b"\\n" + b"[" * 20_000 + b"\\n")
+            except OSError:
+                pass
+        os.write(2, b"x" * 5_000_000)
+        os.close(2)
+        os.close(1)
+    def process(self, frame, out):
+        out[:] = frame.data
+""",
 }
-HEAD = "import ctypes, os, sys\nimport numpy as np\nfrom eegd.plugin import Plugin\n"
+HEAD = "import ctypes, os, signal, stat, subprocess, sys, time\nimport numpy as np\nfrom eegd.plugin import Plugin\n"
 
 
 def with_plugins(home: Path, *names: str, **more: object) -> dict[str, object]:
@@ -190,6 +219,53 @@ def test_a_plugin_that_ends_the_process_is_restarted_however_it_does_it(
     assert row["last_error"] == reason
     assert row["hangs"] == 0
     d.stop()
+
+
+def marked(pid: int) -> list[int]:
+    """Living processes with the mark of this one in their environment."""
+    mark = next(
+        word for word in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0") if word.startswith(MARK.encode())
+    )
+    return left_behind(pid, mark.decode().partition("=")[2])
+
+
+def test_what_a_plugin_left_behind_ends_with_it_and_the_daemon_stops_in_order(
+    daemon: DaemonFactory, home: Path
+) -> None:
+    d = daemon(with_plugins(home, "litters", **{"sim.clock": "real"}))
+    row = plugin_row(d.wait_for(lambda s: plugin_row(s, "litters").get("frames_in", 0) > 0), "litters")
+    litter = marked(row["pid"])
+    assert len(litter) == 3
+    os.kill(row["pid"], signal.SIGKILL)
+    d.wait_for(
+        lambda s: plugin_row(s, "litters").get("restarts") == 1 and plugin_row(s, "litters")["state"] == "running"
+    )
+    d.wait_for_log("plugin litters left 3 processes behind, which were killed")
+    assert not any(Path(f"/proc/{pid}/environ").exists() and is_alive(pid) for pid in litter)
+    litter = marked(plugin_row(d.status(), "litters")["pid"])
+    assert d.stop(signal.SIGTERM)[0] == 0
+    assert not any(is_alive(pid) for pid in litter)
+    assert "is closed" not in d.stderr
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def test_a_plugin_that_floods_closes_and_ignores_everything_goes_on_and_is_ended(
+    daemon: DaemonFactory, home: Path
+) -> None:
+    d = daemon(with_plugins(home, "rages", **{"sim.clock": "real"}))
+    stream = open_when_there(d.connect(), "rages")
+    stream.take()
+    row = plugin_row(d.wait_for(lambda s: plugin_row(s, "rages").get("frames_in", 0) > 100), "rages")
+    assert (row["state"], row["restarts"]) == ("running", 0)
+    assert d.stop(signal.SIGTERM)[0] == 0
+    assert not is_alive(row["pid"])
+    assert max(map(len, d.stderr.splitlines())) < 10_000
 
 
 def test_a_plugin_that_was_killed_is_reported_with_the_signal(daemon: DaemonFactory, home: Path) -> None:

@@ -29,6 +29,24 @@ def test_a_plugin_has_neither_the_daemon_s_nice_nor_its_protection() -> None:
     assert done.stdout == "0 0\n", done.stderr
 
 
+RIGHTS = """
+import resource
+from eegd.memory import stand_back
+soft, hard = resource.getrlimit(resource.RLIMIT_RTPRIO)
+try:
+    resource.setrlimit(resource.RLIMIT_RTPRIO, (50, max(50, hard)))
+except ValueError:
+    pass  # it has no such right to begin with
+stand_back()
+print(resource.getrlimit(resource.RLIMIT_RTPRIO))
+"""
+
+
+def test_a_plugin_has_no_right_to_real_time() -> None:
+    done = subprocess.run([sys.executable, "-c", RIGHTS], capture_output=True, text=True, check=False)
+    assert done.stdout == "(0, 0)\n", done.stderr
+
+
 STARVE = """
 from eegd.memory import headroom, limit_memory, memory_limit_mb
 assert memory_limit_mb() == 0

@@ -176,3 +176,23 @@ def test_the_report_says_since_when_it_is_so_and_when_it_is_started_again(
     assert 90.0 < float(str(rows[0]["restart_in_s"])) <= 100.0
     assert 0.0 <= float(str(rows[0]["state_s"])) < 60.0
     assert (rows[0]["plugin"], rows[0]["chain"]) == ("odd", [])
+
+
+def test_a_flood_of_lines_is_counted_and_the_reason_at_its_end_is_still_found(
+    run: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(supervised, "LINES_PER_S", 10)
+    caplog.set_level("INFO")
+    n = 50_000
+    plugin, _ = run(RUNNING + f"yes | head -n {n} >&2; echo 'ERROR: after it' >&2; exit 2", 0.0, ("held",))
+    assert plugin.report()["last_error"] == "after it"
+    n_shown = sum(record.message in ("y", "after it") for record in caplog.records)
+    n_told = [record.args[1] for record in caplog.records if "lines not shown" in record.message]  # type: ignore[index]
+    assert n_shown + sum(n_told) == n + 1  # type: ignore[arg-type]
+    assert n_shown < n / 2
+
+
+def test_what_a_terminal_would_obey_is_shown_as_a_number(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    plugin, _ = run(RUNNING + "printf 'ERROR: red \\033[31m\\r\\ttab\\n' >&2; exit 2", 0.0, ("held",))
+    assert "red \\x1b[31m\\x0d\ttab" in [record.message for record in caplog.records]
+    assert plugin.report()["last_error"] == "red \ufffd[31m\ufffd\ttab"
