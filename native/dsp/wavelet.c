@@ -182,28 +182,39 @@ static float *past_of(const struct eegd_wavelet *wavelet, uint32_t channel)
     return wavelet->past + (size_t)channel * 2 * wavelet->config.n_window;
 }
 
-/* At most n_window samples; so there is room for them behind the last window. */
-static void append(struct eegd_wavelet *wavelet, const float *data, ptrdiff_t stride, uint32_t n)
+/* Moves the last window to the front of its row. */
+static void make_room(struct eegd_wavelet *wavelet)
 {
     uint32_t n_window = wavelet->config.n_window;
     uint32_t n_kept = wavelet->n_past < n_window ? wavelet->n_past : n_window;
-    int is_full = wavelet->n_past + n > 2 * n_window;
 
     for (uint32_t channel = 0; channel < wavelet->config.n_channels; channel++) {
         float *past = past_of(wavelet, channel);
 
-        if (is_full)
-            memmove(past, past + wavelet->n_past - n_kept, n_kept * sizeof(float));
-        memcpy(past + (is_full ? n_kept : wavelet->n_past), data + channel * stride, n * sizeof(float));
+        memmove(past, past + wavelet->n_past - n_kept, n_kept * sizeof(float));
     }
-    wavelet->n_past = (is_full ? n_kept : wavelet->n_past) + n;
-    wavelet->next += n;
-    eegd_stages_mark(wavelet->stages, EEGD_STAGE_COPY);
+    wavelet->n_past = n_kept;
+}
+
+/* At most n_window samples; so there is room for them behind the last window. */
+static void append(struct eegd_wavelet *wavelet, const float *data, ptrdiff_t stride, uint32_t n)
+{
+    ptrdiff_t past_stride = 2 * (ptrdiff_t)wavelet->config.n_window;
+    float *fresh;
+
+    if (wavelet->n_past + n > 2 * wavelet->config.n_window)
+        make_room(wavelet);
+    fresh = wavelet->past + wavelet->n_past;
     if (!wavelet->filter)
-        return;
-    float *fresh = wavelet->past + wavelet->n_past - n;
-    eegd_sos_run(wavelet->filter, fresh, 2 * (ptrdiff_t)n_window, fresh, 2 * (ptrdiff_t)n_window, n);
-    eegd_stages_mark(wavelet->stages, EEGD_STAGE_FILTER);
+        for (uint32_t channel = 0; channel < wavelet->config.n_channels; channel++)
+            memcpy(fresh + channel * past_stride, data + channel * stride, n * sizeof(float));
+    eegd_stages_mark(wavelet->stages, EEGD_STAGE_COPY);
+    if (wavelet->filter) {
+        eegd_sos_run(wavelet->filter, data, stride, fresh, past_stride, n);
+        eegd_stages_mark(wavelet->stages, EEGD_STAGE_FILTER);
+    }
+    wavelet->n_past += n;
+    wavelet->next += n;
 }
 
 static void check_trip(struct eegd_wavelet *wavelet)
