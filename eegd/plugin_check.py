@@ -1,13 +1,12 @@
 """Plugins looked at before they are started: in another process, since nobody knows what a plugin's file does.
 
-`python -m eegd.plugin_check` reads a JSON list of command lines of eegd.runner and answers one line for each.
+This is the asking side, which loads nothing of what plugins need; eegd.plugin_facts is the other.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -15,13 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from eegd.child import Child
-from eegd.errors import EegdError, ParamError
-from eegd.memory import stand_back
-from eegd.params import ALL_CHANNELS, declared_params, param_values
-from eegd.plugin import Plugin
-from eegd.runner import class_of
 
-__all__ = ["Checked", "check_plugins", "main"]
+__all__ = ["Checked", "check_plugins"]
 
 LOAD_S = 20.0
 """How long loading one may take."""
@@ -60,7 +54,7 @@ async def _check(names: list[str], commands: list[list[str]]) -> dict[str, Check
     """Those that were answered, and the one that ended the process."""
     answers: asyncio.Queue[str | None] = asyncio.Queue()
     child = Child(
-        [sys.executable, "-m", "eegd.plugin_check"],
+        [sys.executable, "-m", "eegd.plugin_facts"],
         answers.put_nowait,
         lambda line: None,
         given=json.dumps(commands).encode(),
@@ -94,47 +88,3 @@ def _checked(name: str, line: str) -> tuple[Checked, bool]:
         return Checked(**json.loads(line)), True
     except (ValueError, TypeError, RecursionError):
         return Checked(f"plugin {name!r}: loading it writes {line!r:.60} where only answers are expected"), False
-
-
-def _answer(command: Sequence[str]) -> dict[str, object]:
-    """The fields of Checked. Raises EegdError where the class is not to be had."""
-    plugin_class, input_stream, make = class_of(command)
-    facts: dict[str, object] = {
-        "input": input_stream,
-        "kind": plugin_class.kind,
-        "needs": plugin_class.needs.describe(),
-    }
-    facts["is_like_input"] = plugin_class.outputs is Plugin.outputs and plugin_class.kind == "filtered"
-    try:
-        plugin = make()
-    except ParamError as error:
-        return {**facts, "error": str(error), "problems": error.problems}
-    given = plugin.__dict__.get("_param_values", {})
-    facts["values"] = {name: value for name, value in param_values(plugin).items() if name in given}
-    first = next(iter(getattr(plugin_class, "stage_classes", ())), "")  # those after it have another input
-    selected = [
-        name
-        for name, param in declared_params(plugin_class).items()
-        if param.kind == "channels" and name.rpartition(".")[0] == first
-    ]
-    facts["channels"] = {name: given[name] for name in selected if given.get(name, ALL_CHANNELS) != ALL_CHANNELS}
-    return facts
-
-
-def main() -> int:
-    """The other process."""
-    stand_back()
-    out = os.dup(sys.stdout.fileno())
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a plugin prints is no answer
-    for command in json.loads(sys.stdin.read()):
-        answer: dict[str, object]
-        try:
-            answer = _answer(command)
-        except EegdError as error:
-            answer = {"error": str(error)}
-        os.write(out, json.dumps(answer).encode() + b"\n")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

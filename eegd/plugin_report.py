@@ -1,4 +1,5 @@
-"""A line of a plugin process's report, checked: the process runs other people's code, which may write there, too."""
+"""What a plugin's process tells by its report and its exit code. The report is checked: other people's code may write
+there, too."""
 
 from __future__ import annotations
 
@@ -9,8 +10,13 @@ from typing import Any
 
 from eegd.schema import is_plain_value
 
-__all__ = ["read_report"]
+__all__ = ["ENDED", "EXIT_FAILED", "EXIT_REFUSED", "read_report"]
 
+ENDED = "ended"
+"""The state that a plugin reports last when it ends in order; exit code 0 without it is a death like any other."""
+EXIT_FAILED = 1
+EXIT_REFUSED = 2
+"""Asked for something that cannot be: starting again would not help."""
 MAX_NAMES = 256
 
 

@@ -43,14 +43,12 @@ from eegd.params import assign_params, check_params, parse_words
 from eegd.plugin import Plugin, load_plugin
 from eegd.plugin_command import plugin_command, stages_in
 from eegd.plugin_loop import PluginLoop
+from eegd.plugin_report import ENDED, EXIT_FAILED, EXIT_REFUSED
 from eegd.process import parent_of
 from eegd.runtime_dir import daemon_pid, find_dir, stream_socket
 from eegd.stream import MissedFrames
 
 __all__ = [
-    "ENDED",
-    "EXIT_FAILED",
-    "EXIT_REFUSED",
     "build_parser",
     "class_of",
     "main",
@@ -62,11 +60,6 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 LINE = "%(levelname)s: %(message)s"
-ENDED = "ended"
-"""The state that a plugin reports last when it ends in order; exit code 0 without it is a death like any other."""
-EXIT_FAILED = 1
-EXIT_REFUSED = 2
-"""Asked for something that cannot be: starting again would not help."""
 INPUT_WORDS = ("input=", "input:")
 REFUSALS = (ParamError, NeedsUnmet, FrameShared)
 

@@ -16,9 +16,8 @@ from typing import Any, Protocol
 from eegd.child import Child
 from eegd.flow import Flow
 from eegd.liveness import Liveness, Traceback
-from eegd.plugin_report import read_report
+from eegd.plugin_report import ENDED, EXIT_FAILED, EXIT_REFUSED, read_report
 from eegd.process import is_stopped, is_traced, memory_of
-from eegd.runner import ENDED, EXIT_FAILED, EXIT_REFUSED
 
 __all__ = ["KILL_AFTER_S", "WAITING", "Events", "Supervised"]
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -142,7 +144,7 @@ def test_a_reload_that_is_refused_brings_no_removed_plugin_back(
 def test_a_signal_to_reload_that_fails_does_not_end_the_daemon(
     directory: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def fail() -> None:
+    async def fail(**_: object) -> None:
         raise OSError(11, "Resource temporarily unavailable")
 
     async def work() -> None:
@@ -158,3 +160,9 @@ def test_a_signal_to_reload_that_fails_does_not_end_the_daemon(
         assert await running == 0
 
     asyncio.run(work())
+
+
+def test_the_daemons_process_loads_nothing_that_only_plugins_need() -> None:
+    code = "import sys, eegd.daemon; print([name for name in ('eegd.plugin', 'eegd.runner') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
