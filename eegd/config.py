@@ -241,7 +241,7 @@ def _build(tree: dict[str, Any], name: str, origins: Mapping[str, str]) -> tuple
         check_board(board, problems)
     if problems.sound("board", "montage"):
         check_montage(config.montage, board, problems)
-    if problems.sound("board", "montage", "detector", "chip_marker"):
+    if problems.sound("board", "montage"):
         check_detectors(config.detectors, config.chip_markers, board, config.montage, problems)
     if problems.sound("board", "marker", "trigger"):
         check_inputs(config.markers, config.trigger, board, problems)

@@ -121,9 +121,11 @@ def check_detectors(
                 problems.add(f"{table} {row.name}", "name", "given twice; names of detectors are unique", row.name)
             names.add(row.name)
     for detector in detectors:
-        _check_detector(detector, board, montage, problems)
+        if problems.sound(f"detector {detector.name}"):
+            _check_detector(detector, board, montage, problems)
     for marker in chip_markers:
-        _check_marker(marker, board, problems)
+        if problems.sound(f"chip_marker {marker.name}"):
+            _check_marker(marker, board, problems)
 
 
 def _check_detector(detector: DetectorConfig, board: BoardConfig, montage: Montage, problems: Problems) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from eegd.graph import graph_problems
@@ -48,7 +48,16 @@ async def check_planned_plugins(
         if name in raw_streams:
             problems.add("plugins", "run", f"{name} is the name of a raw stream, and a plugin's stream needs its own")
     names = [name for name in dict.fromkeys([*settings.run, *settings.params]) if re.fullmatch(PLUGIN, name)]
-    names = [name for name in names if problems.sound(f"plugins.{name}") and name not in (*raw_streams, DAEMON)]
+    names = [name for name in names if name not in (*raw_streams, DAEMON)]
+    names = [
+        name for name in names if problems.sound(*(f"plugins.{name}.{key}" for key in ("plugin", "chain", "input")))
+    ]
+    # What is wrong by itself is told already; the rest of the table can still be judged.
+    tables = {
+        name: {key: value for key, value in table.items() if problems.sound(f"plugins.{name}.{key}")}
+        for name, table in settings.params.items()
+    }
+    settings = replace(settings, params=tables)
     found = await check_plugins({name: plugin_command(settings, name) for name in names}) if names else {}
     inputs = {name: found[name].input for name in settings.run if name in found and found[name].input}
     graph = graph_problems(inputs, {*raw_streams, *settings.params, *settings.run})

@@ -116,7 +116,7 @@ class Problems:
 
     def add(self, table: str, name: str, text: str, value: object = MISSING, keys: Iterable[str] = ()) -> None:
         """Table "" is the top of the file, name "" the table as a whole; then `keys`, where given, are all in it."""
-        self._tables |= {table, re.split(r"[. ]", table or name)[0]}
+        self._tables |= {table, re.split(r"[. ]", table or name)[0], f"{table}.{name}"}
         if self.full:
             return
         if name:
@@ -140,7 +140,7 @@ class Problems:
                 self._lines.append(f"{self._source(path, bool(found and not found[2]))}: {line}")
 
     def sound(self, *tables: str) -> bool:
-        """Nothing is wrong in any of these tables so far."""
+        """Nothing is wrong so far in any of these tables, or table.key."""
         return self._tables.isdisjoint(tables)
 
     def _source(self, path: str, is_table: bool) -> str:
@@ -200,7 +200,8 @@ def check_value(rule: Key, value: object) -> object:
             return value if rule.kind == "int" else float(value)
     elif isinstance(value, str) and rule.kind in ("int", "float"):
         raise ValueError(describe(rule) + (", without quotes" if _is_number(value) else ""))
-    raise ValueError(describe(rule))
+    close = nearest(value, map(str, rule.allowed)) if isinstance(value, str) else None
+    raise ValueError(describe(rule) + (f"; did you mean {close}?" if close and rule.kind == "str" else ""))
 
 
 def _is_number(text: str) -> bool:

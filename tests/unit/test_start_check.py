@@ -108,6 +108,23 @@ def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
     assert any("a reads b reads a" in line for line in lines)
 
 
+def test_one_bad_value_hides_no_other_in_its_table_or_in_a_row_beside_it(tmp_path: Path) -> None:
+    lines = found(
+        tmp_path,
+        '[plugins]\nrun = ["filter"]\n[plugins.filter]\nmemory_mb = "x"\nlow = "1 Hz"\nhigh = -1\n'
+        '[[detector]]\nname = "a"\nchannel = "Fp9"\nthreshold_uv = 1\n'
+        '[[detector]]\nname = "b"\nchannel = "Fp1"\nkind = "steam"\n',
+    )
+    assert [line.partition(":")[0] for line in lines] == [
+        '[detector b] kind = "steam"',
+        '[plugins.filter] memory_mb = "x"',
+        '[detector a] channel = "Fp9"',
+        "[plugins.filter] low = '1 Hz'",
+        "[plugins.filter] high = -1",
+    ]
+    assert lines[0].endswith("allowed: change or stream; did you mean stream?")
+
+
 def test_needs_are_checked_through_plugins_whose_rate_is_that_of_their_input(tmp_path: Path) -> None:
     (tmp_path / "fast.py").write_text(
         "from eegd.plugin import Needs, Plugin\n\nclass Fast(Plugin):\n"
