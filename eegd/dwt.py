@@ -23,6 +23,7 @@ __all__ = ["STAGES", "WAVELETS", "Dwt", "History", "Level", "WaveletResult", "Wa
 WAVELETS = {"haar": lib.EEGD_DWT_HAAR, "cdf53": lib.EEGD_DWT_CDF53, "db2": lib.EEGD_DWT_DB2}
 """Names of the wavelets; PyWavelets calls cdf53 `bior2.2`."""
 
+FLOATS = ffi.typeof("float[]")
 STAGES = ("copy", "filter", "dwt", "energy", "trip", "publish")
 NOTHING, TRIPPED, CLEARED = lib.EEGD_TRIP_NOTHING, lib.EEGD_TRIP_TRIPPED, lib.EEGD_TRIP_CLEARED
 
@@ -230,13 +231,16 @@ class WaveletStream:
         all of them before the next frame."""
         if data.dtype != np.float32 or data.ndim != 2 or data.shape[0] != self.n_channels:
             raise ValueError(f"frame of {data.dtype} {data.shape}: float32 ({self.n_channels}, n_samples) is wanted")
-        if data.shape[1] > 1 and data.strides[1] != data.itemsize:
+        n, done = data.shape[1], 0
+        if not n:
+            return
+        if (n > 1 and data.strides[1] != 4) or data.strides[0] % 4:
             data = np.ascontiguousarray(data)
-        at, n, stride = data.ctypes.data, data.shape[1], data.strides[0] // data.itemsize
-        done = 0
+        first, stride = ffi.from_buffer(FLOATS, data[0]), data.strides[0] // 4
         while done < n:
-            samples = ffi.cast("float *", at + done * data.itemsize)
-            done += lib.eegd_wavelet_push(self._wavelet, samples, stride, n - done, sample_index + done, self._complete)
+            done += lib.eegd_wavelet_push(
+                self._wavelet, first + done, stride, n - done, sample_index + done, self._complete
+            )
             if self._complete[0]:
                 yield self._result(self._own, self._own_arrays)
 

@@ -242,7 +242,7 @@ class Frame:
         return flag_names(self.flags)
 
     def _labels_of(self, mask: int) -> tuple[str, ...]:
-        return tuple(label for index, label in enumerate(self.info.labels) if mask >> index & 1)
+        return tuple(label for index, label in enumerate(self.info.labels) if mask >> index & 1) if mask else ()
 
     @property
     def railed(self) -> tuple[str, ...]:

@@ -14,6 +14,8 @@ from eegd._native import ffi, lib
 
 __all__ = ["Sos"]
 
+FLOATS = ffi.typeof("float[]")
+
 
 class Sos:
     """A cascade of second-order sections with a state for every channel. Synchronization: one thread at a time.
@@ -57,21 +59,20 @@ class Sos:
     def run(self, x: NDArray[np.float32], out: NDArray[np.float32]) -> None:
         """Filters a block, both (n_channels, n_samples) float32. Rows may have any distance from each other, the
         samples of a row lie side by side. `out` may be `x` itself, but not overlap it otherwise. Raises ValueError."""
-        at = self._checked(x, "x"), self._checked(out, "out")
+        self._check(x, "x")
+        self._check(out, "out")
         if not out.flags.writeable:
             raise ValueError("out is read-only")
         if x.shape != out.shape:
             raise ValueError(f"x is {x.shape[1]} samples long and out {out.shape[1]}: they must be alike")
-        if (at[0] != at[1] or x.strides[0] != out.strides[0]) and np.shares_memory(x, out):
+        n = x.shape[1]
+        if not n:
+            return
+        if x is not out and np.shares_memory(x, out) and not self._is_same(x, out):
             raise ValueError("x and out overlap; they may be the same array, or have nothing in common")
-        lib.eegd_sos_run(
-            self._sos,
-            ffi.cast("float *", at[0]),
-            x.strides[0] // 4,
-            ffi.cast("float *", at[1]),
-            out.strides[0] // 4,
-            x.shape[1],
-        )
+        # A row has its samples side by side, as a buffer must; the others are reached from it.
+        first, to = ffi.from_buffer(FLOATS, x[0]), ffi.from_buffer(FLOATS, out[0])
+        lib.eegd_sos_run(self._sos, first, x.strides[0] // 4, to, out.strides[0] // 4, n)
 
     def state(self) -> NDArray[np.float64]:
         """A copy of the state, (n_sections, n_channels, 2), laid out as scipy.signal.sosfilt takes it."""
@@ -80,13 +81,15 @@ class Sos:
             lib.eegd_sos_state(self._sos, channel, ffi.from_buffer("double[]", row))
         return np.ascontiguousarray(state.transpose(1, 0, 2))
 
-    def _checked(self, array: NDArray[np.float32], name: str) -> int:
-        """Where the array's samples begin in memory."""
+    def _is_same(self, x: NDArray[np.float32], out: NDArray[np.float32]) -> bool:
+        """Two views of the very same samples."""
+        at = x.__array_interface__["data"], out.__array_interface__["data"]
+        return at[0][0] == at[1][0] and (x.strides[0] == out.strides[0] or self.n_channels == 1)
+
+    def _check(self, array: NDArray[np.float32], name: str) -> None:
         if array.dtype != np.float32:
             raise ValueError(f"{name} is {array.dtype}: float32 is needed")
         if array.ndim != 2 or array.shape[0] != self.n_channels:
             raise ValueError(f"{name} has shape {array.shape}: ({self.n_channels}, n_samples) is needed")
         if (array.shape[1] > 1 and array.strides[1] != 4) or array.strides[0] % 4:
             raise ValueError(f"{name} has strides {array.strides}: the samples of a row must lie side by side")
-        where: int = array.__array_interface__["data"][0]
-        return where

@@ -39,5 +39,7 @@ class StageFrame(Frame):
 
     def _labels_of(self, mask: int) -> tuple[str, ...]:
         """Masks are by the channels of the chain's input."""
+        if not mask:
+            return ()
         labels = enumerate(self._shared_info.labels)
         return tuple(label for index, label in labels if mask >> index & 1 and label in self.info.labels)

@@ -82,3 +82,19 @@ uint32_t eegd_change_run(struct eegd_change *change, const float *values, uint32
     }
     return found;
 }
+
+uint32_t eegd_change_run_rows(struct eegd_change *changes, const uint32_t *rows, uint32_t n_changes,
+                              const float *block, ptrdiff_t stride, uint32_t n, struct eegd_crossing *out,
+                              uint32_t max)
+{
+    uint32_t found = 0;
+    for (uint32_t i = 0; i < n_changes; i++) {
+        uint32_t at = found < max ? found : max;
+        uint32_t more =
+            eegd_change_run(&changes[i], block + (ptrdiff_t)rows[i] * stride, n, 0, out + at, max - at);
+        for (uint32_t k = at; k < at + more && k < max; k++)
+            out[k].row = rows[i];
+        found += more;
+    }
+    return found;
+}

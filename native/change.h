@@ -24,6 +24,7 @@
  */
 #ifndef EEGD_CHANGE_H
 #define EEGD_CHANGE_H
+#include <stddef.h>
 #include <stdint.h>
 
 #define EEGD_EDGE_RISING 1
@@ -62,6 +63,7 @@ struct eegd_crossing {
     uint32_t index;   /* of the value, from the block's first */
     uint32_t rising;  /* 0: falling */
     uint32_t verdict; /* EEGD_CROSSING_… */
+    uint32_t row;     /* of the block that has several signals, else 0 */
     double value;     /* less the mean */
 };
 
@@ -80,5 +82,11 @@ uint32_t eegd_change_take(struct eegd_change *change, double value);
  * returns how many there were. */
 uint32_t eegd_change_run(struct eegd_change *change, const float *values, uint32_t n, int all,
                          struct eegd_crossing *out, uint32_t max);
+
+/* Several signals in one block: changes[i] looks at n values from block + rows[i] * stride on. Writes up to
+ * `max` crossings that were TAKEN, row after row, and returns how many there were. */
+uint32_t eegd_change_run_rows(struct eegd_change *changes, const uint32_t *rows, uint32_t n_changes,
+                              const float *block, ptrdiff_t stride, uint32_t n, struct eegd_crossing *out,
+                              uint32_t max);
 
 #endif

@@ -14,13 +14,12 @@ those that stay go on.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eegd.detect import Change
+from eegd.detect import Changes
 from eegd.errors import ParamError
 from eegd.plugin import Frame, Param, Plugin, StreamInfo
 
@@ -41,36 +40,30 @@ class Detect(Plugin):
         if not set(names) <= {"label", "edge", "channels"}:
             self.reset()
             return
-        self._choose(self._changes)
+        self._changes.look_at(self._rows(), self.edge)
 
     def start(self, info: StreamInfo) -> None:
         if self.dc_removal > info.rate_sps / 4:
             text = f"at {info.rate_sps:g} SPS at most {info.rate_sps / 4:g} Hz, a quarter of the rate"
             raise ParamError(f"{self.name}: dc_removal = {self.dc_removal:g}: {text}")
-        self._choose({})
-
-    def _choose(self, before: Mapping[int, Change]) -> None:
-        rows = map(self.info.index, self.channels)
-        self._changes = {row: before.get(row) or self._change() for row in rows}
-        for change in self._changes.values():
-            change.set_edge(self.edge)
-
-    def _change(self) -> Change:
-        return Change(
+        self._changes = Changes(
+            self._rows(),
             self.threshold,
             hysteresis=self.hysteresis,
             edge=self.edge,
             dc_removal_hz=self.dc_removal,
-            rate_sps=self.info.rate_sps,
+            rate_sps=info.rate_sps,
         )
+
+    def _rows(self) -> list[int]:
+        return [self.info.index(label) for label in self.channels]
 
     def process(self, frame: Frame, out: NDArray[np.float32]) -> None:
         out[:] = frame.data
         self.process_inplace(out, frame)
 
     def process_inplace(self, data: NDArray[np.float32], frame: Frame) -> None:
-        for row, change in self._changes.items():
-            for crossing in change.run(data[row]):
-                at = frame.sample_index + crossing.index
-                label = f"{self.label} {self.info.labels[row]} {crossing.edge}".strip()
-                self.post(label, value=crossing.value, sample_index=at)
+        for crossing in self._changes.run(data):
+            at = frame.sample_index + crossing.index
+            label = f"{self.label} {self.info.labels[crossing.row]} {crossing.edge}".strip()
+            self.post(label, value=crossing.value, sample_index=at)

@@ -146,8 +146,13 @@ class Past:
         self._n = 0
 
     def push(self, x: NDArray[np.float32]) -> None:
-        size = self._ring.shape[1]
-        x, self._n = x[:, -size:], self._n + x.shape[1]
+        size, n = self._ring.shape[1], x.shape[1]
+        begin = self._n % size
+        self._n += n
+        if begin + n <= size:
+            self._ring[:, begin : begin + n] = x
+            return
+        x = x[:, -size:]
         begin = (self._n - x.shape[1]) % size
         n = min(x.shape[1], size - begin)
         self._ring[:, begin : begin + n] = x[:, :n]

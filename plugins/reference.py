@@ -81,7 +81,9 @@ class Reference(Plugin):
 
     def _mean(self, frame: Frame) -> NDArray[np.float64]:
         """The reference, (n_samples,) in the unit of the input, from the channels that are good in this frame."""
-        left_out = tuple(sorted({*frame.railed, *frame.flat, *frame.lead_off}.intersection(self._members)))
+        left_out: tuple[str, ...] = ()
+        if frame.railed or frame.flat or frame.lead_off:
+            left_out = tuple(sorted({*frame.railed, *frame.flat, *frame.lead_off}.intersection(self._members)))
         if left_out != self._left_out:
             self._choose(left_out)
         if self._left_out != self._told and frame.time_ns - self._told_ns >= TELL_EVERY_S * 1e9:
@@ -90,11 +92,13 @@ class Reference(Plugin):
             )
             self.post(f"reference {words}", kind="plugin", sample_index=frame.sample_index)
             self._told, self._told_ns = left_out, frame.time_ns
-        if len(self._rows) < self._least:
+        if self._n_good < self._least:
             raise ValueError(f"too few channels for a reference: {', '.join(left_out)} are railed, flat or off")
         mean: NDArray[np.float64] = frame.data[self._rows].mean(axis=0, dtype=np.float64)
         return mean
 
     def _choose(self, left_out: tuple[str, ...]) -> None:
         self._left_out = left_out
-        self._rows = [self.info.index(label) for label in self._members if label not in left_out]
+        good = [self.info.index(label) for label in self._members if label not in left_out]
+        self._n_good = len(good)
+        self._rows = slice(None) if good == list(range(len(self.info.labels))) else np.array(good, np.intp)

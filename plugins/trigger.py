@@ -32,7 +32,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from eegd.detect import Change
+from eegd.detect import Changes
 from eegd.errors import EegdError, ParamError
 from eegd.events import subscribed
 from eegd.output_line import EmulatedLine, GpioOutput, OutputLine
@@ -87,8 +87,14 @@ class Trigger(Plugin):
     def start(self, info: StreamInfo) -> None:
         if self._pulser is None:
             self._drive(self.open_line())
-        self._changes: dict[int, Change] = {}
-        self._choose()
+        self._changes = Changes(
+            self._rows(),
+            self.threshold,
+            hysteresis=self.hysteresis,
+            edge=self.edge,
+            dc_removal_hz=min(self.dc_removal, info.rate_sps / 4),
+            rate_sps=info.rate_sps,
+        )
         if self._follower is None and self.on == "detection":
             self._ended = threading.Event()
             self._follower = threading.Thread(target=self._follow, args=(self._directory(),), daemon=True)
@@ -107,24 +113,10 @@ class Trigger(Plugin):
         if set(names) - LIMITS - {"line", "edge", "channels"}:
             self.reset()
         else:
-            self._choose()
+            self._changes.look_at(self._rows(), self.edge)
 
-    def _choose(self) -> None:
-        """Looks at the channels that count; those that did before go on."""
-        rows = map(self.info.index, self.channels if self.on == "threshold" else ())
-        self._changes = {row: self._changes.get(row) or self._change() for row in rows}
-        for change in self._changes.values():
-            change.set_edge(self.edge)
-
-    def _change(self) -> Change:
-        rate_sps = self.info.rate_sps
-        return Change(
-            self.threshold,
-            hysteresis=self.hysteresis,
-            edge=self.edge,
-            dc_removal_hz=min(self.dc_removal, rate_sps / 4),
-            rate_sps=rate_sps,
-        )
+    def _rows(self) -> list[int]:
+        return [self.info.index(label) for label in (self.channels if self.on == "threshold" else ())]
 
     def _drive(self, line: OutputLine) -> None:
         """From now on this one; what its limits have seen counts on."""
@@ -137,9 +129,8 @@ class Trigger(Plugin):
 
     def process(self, frame: Frame, out: NDArray[np.float32]) -> None:
         out[:] = frame.data
-        for row, change in self._changes.items():
-            for crossing in change.run(frame.data[row]):
-                self._fire(round(frame.time_ns + crossing.index * frame.period_ns))
+        for crossing in self._changes.run(frame.data):
+            self._fire(round(frame.time_ns + crossing.index * frame.period_ns))
         self._tell()
 
     def stop(self) -> None:

@@ -127,6 +127,24 @@ static void test_a_block_tells_where_and_how_many(void)
     CHECK_EQ(crossings[1].rising, 0);
 }
 
+static void test_rows_of_a_block_are_told_apart_and_never_more_than_there_is_room_for(void)
+{
+    const float block[3][8] = {{0, 60, 0, 60}, {0}, {0, 0, 60, 0}}; /* four values of each */
+    const uint32_t rows[2] = {2, 0};
+    struct eegd_change_config config = {.threshold = 50, .hysteresis = 10, .edges = EEGD_EDGE_RISING};
+    struct eegd_crossing crossings[3] = {{.row = 99}, {.row = 99}, {.row = 99}};
+    for (uint32_t max = 0; max <= 3; max++) {
+        struct eegd_change changes[2];
+        eegd_change_init(&changes[0], &config);
+        eegd_change_init(&changes[1], &config);
+        CHECK_EQ(eegd_change_run_rows(changes, rows, 2, block[0], 8, 4, crossings, max), 3);
+        CHECK_EQ(crossings[max < 2 ? 2 : 0].row, max < 2 ? 99 : 2);
+    }
+    CHECK(crossings[0].row == 2 && crossings[0].index == 2);
+    CHECK(crossings[1].row == 0 && crossings[1].index == 1);
+    CHECK(crossings[2].row == 0 && crossings[2].index == 3);
+}
+
 int main(void)
 {
     RUN(test_the_levels_are_half_the_hysteresis_off_the_threshold);
@@ -137,5 +155,6 @@ int main(void)
     RUN(test_the_mean_is_learned_for_a_time_constant);
     RUN(test_what_is_no_number_leaves_no_trace);
     RUN(test_a_block_tells_where_and_how_many);
+    RUN(test_rows_of_a_block_are_told_apart_and_never_more_than_there_is_room_for);
     return check_report();
 }

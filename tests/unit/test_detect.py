@@ -6,10 +6,11 @@ import math
 from itertools import pairwise
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eegd.detect import EDGES, Change, change_config
+from eegd.detect import EDGES, Change, Changes, Crossing, change_config
 
 RATE = 250.0
 
@@ -115,6 +116,50 @@ def test_rows_of_any_stride_are_taken() -> None:
     values = np.zeros((10, 4), np.float32)
     values[5:, 2] = 9
     assert [one.index for one in Change(5.0, rate_sps=RATE).run(values[:, 2])] == [5]
+
+
+@given(
+    st.lists(st.integers(-3, 3), min_size=12, max_size=60).map(lambda numbers: numbers[: len(numbers) // 4 * 4]),
+    st.lists(st.integers(1, 5), max_size=20),
+)
+@settings(deadline=None)
+def test_rows_at_once_cross_as_each_does_alone_however_the_block_is_cut(numbers: list[int], lengths: list[int]) -> None:
+    block = np.array(numbers, np.float32).reshape(4, -1)
+    wanted = {"hysteresis": 1.0, "edge": "both", "rate_sps": RATE}
+    rows = (2, 0, 3)
+    expected = {
+        (row, one.index, one.rising, one.value)
+        for row in rows
+        for one in Change(0.5, **wanted).run(block[row])  # type: ignore[arg-type]
+    }
+    together, found, at = Changes(rows, 0.5, **wanted), set(), 0  # type: ignore[arg-type]
+    for length in [*lengths, block.shape[1]]:
+        part = np.asfortranarray(block)[:, at : at + length]  # samples of a row do not lie side by side
+        found |= {(one.row, at + one.index, one.rising, one.value) for one in together.run(part)}
+        at += length
+    assert found == expected
+
+
+def test_rows_begin_anew_after_a_gap_and_a_block_without_them_is_refused() -> None:
+    changes = Changes((1,), 0.0, hysteresis=2.0, rate_sps=RATE)
+    low, high = np.full((2, 1), -5, np.float32), np.full((2, 1), 5, np.float32)
+    assert changes.run(low) == []
+    changes.settle()
+    assert changes.run(high) == []
+    assert changes.run(low) == []
+    assert changes.run(high) == [Crossing(0, True, 5.0, 1)]
+    assert Changes((), 0.0, rate_sps=RATE).run(high) == []
+    with pytest.raises(ValueError, match="block of 1 rows: row 1 is looked at"):
+        changes.run(high[:1])
+
+
+def test_a_row_that_stays_goes_on_where_others_come_and_another_edge_is_wanted() -> None:
+    changes = Changes((0, 1), 0.0, edge="rising", rate_sps=RATE)
+    low, high = np.full((3, 1), -5, np.float32), np.full((3, 1), 5, np.float32)
+    assert changes.run(high) == []
+    changes.look_at((2, 1), "both")
+    assert changes.run(low) == [Crossing(0, False, -5.0, 1)], "row 2 learns its side"
+    assert [(one.row, one.rising) for one in changes.run(high)] == [(2, True), (1, True)]
 
 
 def test_without_a_corner_nothing_is_removed() -> None:

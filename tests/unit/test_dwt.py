@@ -223,3 +223,16 @@ def test_stages_are_measured_only_while_that_is_on() -> None:
     assert len(results) == 20
     assert (times[:, STAGES.index("dwt")] > 0).all()
     assert (times[:, STAGES.index("filter")] == 0).all()
+
+
+def test_rows_at_any_distance_give_the_same_windows() -> None:
+    x = np.random.default_rng(5).normal(0, 50, (2, 256)).astype(np.float32)
+    expected = [(one.sample_index, one.energies.copy()) for one in stream(16).push(x, 0)]
+    assert len(expected) == 9
+    odd = np.ndarray((2, 256), np.float32, bytearray(4096), strides=(1026, 4))  # no whole number of samples
+    odd[:] = x
+    for data in (odd, np.asfortranarray(x), np.repeat(x, 2, axis=1)[:, ::2], np.flipud(np.flipud(x).copy())):
+        found = [(one.sample_index, one.energies.copy()) for one in stream(16).push(data, 0)]
+        assert [index for index, _ in found] == [index for index, _ in expected]
+        np.testing.assert_array_equal([energies for _, energies in found], [energies for _, energies in expected])
+    assert list(stream(16).push(x[:, :0], 0)) == []

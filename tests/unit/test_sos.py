@@ -93,6 +93,14 @@ def test_any_design_in_any_blocks_equals_sosfilt(
     np.testing.assert_allclose(out, reference, rtol=1e-5, atol=1e-5 * size)
 
 
+def test_one_channel_is_filtered_in_place_whatever_the_distance_of_its_rows() -> None:
+    x = np.arange(16, dtype=np.float32)
+    expected, run = np.empty((1, 16), np.float32), Sos(design.low_pass(40, 250, order=2), 1)
+    Sos(design.low_pass(40, 250, order=2), 1).run(x[None].copy(), expected)
+    run.run(np.lib.stride_tricks.as_strided(x, (1, 16), (64, 4)), x[None])  # the same samples; another stride
+    np.testing.assert_array_equal(x, expected[0])
+
+
 def test_a_slow_high_pass_on_a_large_offset_equals_sosfilt() -> None:
     x = np.random.default_rng(3).normal(60_000, 20, (8, 10 * 16000)).astype(np.float32)
     for order in (1, 2, 4):
