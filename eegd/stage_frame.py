@@ -23,10 +23,17 @@ class StageFrame(Frame):
         self.descriptor = frame.descriptor
         self._shared_info = frame.info
         self._owned = data
-        self._array = data.view()
-        self._array.flags.writeable = False
+        self._array = None
         self.info = info
         self.missed = frame.missed
+
+    @property
+    def data(self) -> NDArray[np.float32]:
+        """A view of the samples, read-only; made when it is asked for, as stages that work in place do not."""
+        if self._array is None and self._owned is not NOTHING:
+            self._array = self._owned.view()
+            self._array.flags.writeable = False
+        return super().data
 
     def inplace(self) -> NDArray[np.float32]:
         """The samples for changing them where they are; the chain is their only owner."""
