@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -80,6 +81,9 @@ class PluginLoop:
         """Frames since the last one for which there was memory."""
         self._failures = Failures()
         self._fds = StandardFds()
+        self._is_forked = False
+        """This is a child that the plugin has forked; it must not go on where its parent does."""
+        os.register_at_fork(after_in_child=self._on_fork)
         self._drain_until: float | None = None
 
     def run(self, on_failure: str) -> str:
@@ -242,6 +246,11 @@ class PluginLoop:
             raise PluginError(text) from error
         finally:
             self._activity.leave(before)
+            if self._is_forked:  # the stream is its parent's
+                os._exit(0)
+
+    def _on_fork(self) -> None:
+        self._is_forked = True
 
     # ---- live parameters ----
 

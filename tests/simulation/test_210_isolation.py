@@ -94,6 +94,16 @@ class Litters(Plugin):
     def process(self, frame, out):
         out[:] = frame.data
 """,
+    "forks": """
+class Forks(Plugin):
+    def process(self, frame, out):
+        out[:] = frame.data
+        if frame.frame_number in (5, 10, 15) and os.fork() == 0:
+            if frame.frame_number == 10:
+                sys.exit(3)
+            if frame.frame_number == 15:
+                raise ValueError("in the child")
+""",
     "rages": """
 class Rages(Plugin):
     def start(self, info):
@@ -246,6 +256,19 @@ def test_what_a_plugin_left_behind_ends_with_it_and_the_daemon_stops_in_order(
     assert d.stop(signal.SIGTERM)[0] == 0
     assert not any(is_alive(pid) for pid in litter)
     assert "is closed" not in d.stderr
+
+
+def test_a_child_that_a_plugin_forks_and_that_comes_back_goes_no_further(daemon: DaemonFactory, home: Path) -> None:
+    d = daemon(with_plugins(home, "forks"), wait_readers=1)
+    stream = open_when_there(d.connect(), "forks", policy="lossless")
+    pid = plugin_row(d.status(), "forks")["pid"]
+    assert [stream.take(timeout=WHILE_IT_RUNS).source.frame_number for _ in range(40)] == list(range(40))
+    assert stream.n_epochs == 1
+    d.wait_for(lambda s: not marked(pid))
+    row = plugin_row(d.status(), "forks")
+    assert (row["pid"], row["errors"], row["restarts"], row["state"]) == (pid, 0, 0, "running")
+    stream.close()
+    d.stop()
 
 
 def is_alive(pid: int) -> bool:
