@@ -16,7 +16,8 @@ from eegd.errors import EegdError, ParamError, PluginError
 from eegd.frame import Frame, StreamInfo
 from eegd.output import check_outputs, output_description
 from eegd.params import assign_params, declared_params, resolve_channels
-from eegd.plugin import PLUGIN_NAME, Given, Outputs, Plugin, load_plugin
+from eegd.plugin import Given, Outputs, Plugin
+from eegd.plugin_source import PLUGIN_NAME, load_plugin
 from eegd.stage_frame import StageFrame
 
 __all__ = ["Chain", "make_chain"]

@@ -40,10 +40,11 @@ from eegd.memory import headroom, limit_memory, memory_limit_mb, stand_back
 from eegd.notify import Notifier, watchdog_interval_s
 from eegd.output_thread import OutputThread
 from eegd.params import assign_params, check_params, parse_words
-from eegd.plugin import Plugin, load_plugin
+from eegd.plugin import Plugin
 from eegd.plugin_command import plugin_command, stages_in
 from eegd.plugin_loop import PluginLoop
 from eegd.plugin_report import ENDED, EXIT_FAILED, EXIT_REFUSED
+from eegd.plugin_source import load_plugin
 from eegd.process import parent_of
 from eegd.runtime_dir import daemon_pid, find_dir, stream_socket
 from eegd.stream import MissedFrames

@@ -20,7 +20,7 @@ from scipy import signal
 
 from eegd.frame import StreamInfo
 from eegd.params import assign_params, check_params
-from eegd.plugin import load_plugin
+from eegd.plugin_source import load_plugin
 from eegd.replay import load_recording
 
 N_FRAME = 10

@@ -14,7 +14,8 @@ from eegd.cli.params import text_of
 from eegd.errors import EegdError, PluginError
 from eegd.near import meant
 from eegd.params import declared_params
-from eegd.plugin import Plugin, PluginSource, find_plugins, load_plugin
+from eegd.plugin import Plugin
+from eegd.plugin_source import PluginSource, find_plugins, load_plugin
 
 __all__ = ["add_commands", "plugin_facts", "run_help", "run_plugins"]
 

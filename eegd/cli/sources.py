@@ -151,7 +151,7 @@ def boards(given: Given, current: str) -> list[Candidate]:
 
 
 def installed(given: Given, current: str) -> list[Candidate]:
-    from eegd.plugin import find_plugins
+    from eegd.plugin_source import find_plugins
 
     return [Candidate(name, _summary(name, given)) for name in sorted(find_plugins(_dirs(given)))]
 
@@ -170,7 +170,7 @@ def _summary(name: str, given: Given) -> str:
 
 def _facts(name: str, given: Given) -> dict[str, Any]:
     from eegd.cli.plugin_help import plugin_facts
-    from eegd.plugin import find_plugins, load_plugin
+    from eegd.plugin_source import find_plugins, load_plugin
 
     dirs = _dirs(given)
     source = find_plugins(dirs).get(name)

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from eegd.frame import StreamInfo
 from eegd.params import assign_params, check_params
-from eegd.plugin import Result, load_plugin
+from eegd.plugin import Result
+from eegd.plugin_source import load_plugin
 
 LABELS = ("Fz", "Oz")
 NO_OUT = np.empty((0, 1), np.float32)

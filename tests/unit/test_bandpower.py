@@ -9,7 +9,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy import signal
 
-from eegd.plugin import Plugin, Result, load_plugin
+from eegd.plugin import Plugin, Result
+from eegd.plugin_source import load_plugin
 from tests.unit.hosted import LABELS, info_at, made, results_of
 
 

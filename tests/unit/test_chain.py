@@ -18,8 +18,9 @@ from eegd.errors import FrameReleased, FrameShared, InPlaceNotSupported, NeedsUn
 from eegd.frame import Frame, StreamInfo
 from eegd.output import Output
 from eegd.params import assign_params, check_params, describe_params, parse_words
-from eegd.plugin import Plugin, load_plugin
+from eegd.plugin import Plugin
 from eegd.plugin_command import stages_in
+from eegd.plugin_source import load_plugin
 from eegd.stage_frame import StageFrame
 
 LABELS = ("Fz", "Oz")

@@ -9,7 +9,7 @@ import pytest
 
 from eegd.cli import complete, eegctl, eegd, sources
 from eegd.cli.sources import Candidate
-from eegd.plugin import find_plugins
+from eegd.plugin_source import find_plugins
 
 
 def offered(line: str) -> list[str]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from eegd.errors import ParamError
 from eegd.params import assign_params, check_params, parse_words, resolve_channels
-from eegd.plugin import load_plugin
+from eegd.plugin_source import load_plugin
 from tests.unit.hosted import LABELS, Samples, info_at, made
 
 Array = NDArray[np.float32]

@@ -14,7 +14,7 @@ from scipy import signal
 from eegd import design
 from eegd.errors import ParamError
 from eegd.params import assign_params, check_params, parse_words
-from eegd.plugin import load_plugin
+from eegd.plugin_source import load_plugin
 from tests.unit.hosted import Samples, info_at, made
 
 RATE_SPS = 250.0

@@ -16,7 +16,7 @@ from eegd import design
 from eegd.dwt import WAVELETS, Dwt, WaveletStream
 from eegd.frame import StreamInfo
 from eegd.params import assign_params, check_params
-from eegd.plugin import load_plugin
+from eegd.plugin_source import load_plugin
 from eegd.sos import Sos
 
 RATE_SPS = 250.0

@@ -13,7 +13,7 @@ from eegd.errors import NeedsUnmet, ParamError
 from eegd.frame import StreamInfo
 from eegd.output import output_description
 from eegd.params import assign_params, check_params, parse_words
-from eegd.plugin import load_plugin
+from eegd.plugin_source import load_plugin
 
 LABELS = ("Fz", "Cz", "A1", "A2", "EOG")
 RNG = np.random.default_rng(7)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from eegd.errors import ParamError
 from eegd.params import assign_params, check_params
-from eegd.plugin import load_plugin
+from eegd.plugin_source import load_plugin
 from tests.unit.hosted import info_at, made, results_of
 
 
