@@ -200,6 +200,6 @@ class Plugin:
 
     def window(self, *, seconds: float, step: float) -> SlidingWindow:
         """The last `seconds` of the input, every `step` seconds: make it in start, and give it each frame. It restarts
-        at gaps by itself. Both lengths are rounded to samples, one at least."""
+        at gaps by itself. Seconds of input, rounded to samples, one at least. Not before start()."""
         rate = self.info.rate_sps
         return SlidingWindow(len(self.info.labels), max(1, round(seconds * rate)), max(1, round(step * rate)))

@@ -28,7 +28,7 @@ class Window:
     """One position of a sliding window."""
 
     data: NDArray[np.float32]
-    """(n_channels, n_samples); a view that the next position overwrites, so copy what you keep."""
+    """(n_channels, n_samples) float32; a view that the next position overwrites, so copy what you keep."""
     sample_index: int
     """Input index of its first sample."""
 
@@ -43,6 +43,7 @@ class SlidingWindow:
     """
 
     def __init__(self, n_channels: int, n_samples: int, n_step: int) -> None:
+        """Both lengths in samples. Raises ValueError where one of them is less than 1."""
         if n_samples < 1 or n_step < 1:
             raise ValueError(f"window of {n_samples} samples, step of {n_step}: both are at least 1")
         self.n_samples = n_samples
@@ -53,7 +54,9 @@ class SlidingWindow:
         self._due = 0
 
     def push(self, frame: Samples) -> Iterator[Window]:
-        """Takes a frame in; gives every window that it completes. Go through all of them before the next frame."""
+        """Takes a frame in, (n_channels, any length) float32; gives every window that it completes. Go through
+        all of them before the next frame. A frame that does not begin where the one before it ended begins anew.
+        """
         data, index = frame.data, frame.sample_index
         if index != self._next:
             self._fill, self._next, self._due = 0, index, index + self.n_samples
