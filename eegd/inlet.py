@@ -18,6 +18,7 @@ from eegd._native import ffi, lib
 from eegd.errors import AttachRefused, DaemonNotRunning, EegdError, ProtocolError, StreamEnded, StreamLost
 from eegd.frame import StreamInfo
 from eegd.libzmq import load_libzmq
+from eegd.near import meant
 from eegd.outlet import LANES, POLICIES
 from eegd.packet import PROTOCOL, reason_of, receive_packet, send_packet, value_of
 from eegd.runtime_dir import stream_socket
@@ -82,6 +83,12 @@ class InletStats:
     last_frame: int
 
 
+def _others_there(directory: Path, stream: str) -> str:
+    """By their names alone: who waits for a stream asks often, and every knock would disturb its writer."""
+    there = sorted(path.stem for path in directory.glob("*.stream") if path.stem != stream)
+    return f" There are the streams {', '.join(there)}{meant(stream, there)}" if there else ""
+
+
 def open_stream_socket(directory: Path, stream: str) -> socket.socket:
     """A connection to the writer of a stream. Raises DaemonNotRunning."""
     path = directory / stream_socket(stream)
@@ -93,7 +100,8 @@ def open_stream_socket(directory: Path, stream: str) -> socket.socket:
         connection.close()
         if isinstance(error, PermissionError):
             raise DaemonNotRunning(f"{path}: {error.strerror}; readers must be in the daemon's group") from None
-        raise DaemonNotRunning(f"{path}: {error.strerror}; is the daemon or plugin running?") from None
+        text = f"{path}: {error.strerror}; is the daemon or plugin running?"
+        raise DaemonNotRunning(f"{text}{_others_there(directory, stream)}") from None
     return connection
 
 

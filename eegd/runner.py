@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from eegd.chain import make_chain
+from eegd.cli.common import number
 from eegd.cli.parser import Parser
 from eegd.config import load_config
 from eegd.errors import (
@@ -135,7 +136,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--set", dest="live", default="{}", metavar="JSON", help="parameters that were set while it ran before"
     )
     parser.add_argument("--params", dest="json", default="{}", metavar="JSON", help="parameters as a JSON object")
-    parser.add_argument("--memory-mb", type=float, default=0.0, metavar="N", help="limit of its own memory; 0: none")
+    parser.add_argument("--memory-mb", type=number, default=0.0, metavar="N", help="limit of its own memory; 0: none")
     parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
     parser.add_argument(
         "--supervised",

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from eegd.errors import ConfigError, DaemonNotRunning
+from eegd.inlet import open_stream_socket
 from eegd.runtime_dir import (
     CONTROL_SOCKET,
     Lock,
@@ -162,3 +163,9 @@ def test_the_daemon_of_a_directory_is_known_by_its_lock(directory: Path) -> None
 def test_a_lock_that_cannot_be_made_names_its_path(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"none/x\.lock: No such file or directory$"):
         Lock(tmp_path / "none" / "x.lock")
+
+
+def test_a_stream_that_is_not_there_is_answered_with_those_there_are(directory: Path) -> None:
+    with stream_of(directory, "raw"), pytest.raises(DaemonNotRunning) as refused:
+        open_stream_socket(directory, "rw")
+    assert str(refused.value).endswith("running? There are the streams raw (did you mean raw?)")
