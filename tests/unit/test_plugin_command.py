@@ -44,7 +44,7 @@ def test_a_plugin_s_own_limits_go_before_those_of_all() -> None:
     ("line", "says"),
     [
         ("hang_s = -1", "[plugins.alpha] hang_s = -1: a number from 0 to 86400 s"),
-        ('memory_mb = "all"', '[plugins.alpha] memory_mb = "all": a number from 0 to 1000000 MB, without quotes'),
+        ('memory_mb = "all"', '[plugins.alpha] memory_mb = "all": a number from 0 to 1000000 MB'),
     ],
 )
 def test_a_limit_that_cannot_be_is_refused_where_it_stands(line: str, says: str) -> None:
