@@ -8,7 +8,9 @@
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 #include "sender.h"
 #include "stream_fixture.h"
@@ -413,6 +415,48 @@ static void test_virtual_time_waits_for_a_lossless_reader_and_loses_nothing(void
     eegd_outlet_free(run.outlet);
 }
 
+struct counted_wait {
+    struct eegd_outlet *outlet;
+    double seconds;
+    long sleeps;
+};
+
+static void *publish_one_frame(void *argument)
+{
+    struct counted_wait *wait = argument;
+    struct timespec began, ended;
+    struct rusage before, after;
+    clock_gettime(CLOCK_MONOTONIC, &began);
+    getrusage(RUSAGE_THREAD, &before);
+    CHECK_EQ(fixture_publish(wait->outlet), 1);
+    getrusage(RUSAGE_THREAD, &after);
+    clock_gettime(CLOCK_MONOTONIC, &ended);
+    wait->seconds = (double)(ended.tv_sec - began.tv_sec) + (double)(ended.tv_nsec - began.tv_nsec) / 1e9;
+    wait->sleeps = after.ru_nvcsw - before.ru_nvcsw;
+    return NULL;
+}
+
+/* A look takes the processor from the very reader that is waited for. */
+static void test_virtual_time_looks_seldom_for_a_reader_that_takes_long(void)
+{
+    struct counted_wait wait = {.outlet = fixture_outlet(20, 2, 1)};
+    struct fixture_reader reader;
+    struct eegd_frame frame;
+    pthread_t thread;
+    fixture_attach(wait.outlet, &reader, EEGD_POLICY_LOSSLESS, EEGD_LANE_DIRECT, 1);
+    CHECK_EQ(fixture_publish(wait.outlet), 1);
+    pthread_create(&thread, NULL, publish_one_frame, &wait);
+    wait_for_holdup(wait.outlet);
+    usleep(200000); /* the reader is at its work */
+    CHECK_EQ(eegd_inlet_take(reader.inlet, 0, &frame), 1);
+    eegd_inlet_release(frame.slab);
+    pthread_join(thread, NULL);
+    /* Four of 50 us, then each a quarter longer up to 2 ms: 25 at most until then. */
+    CHECK((double)wait.sleeps <= 32 + wait.seconds / 1e-3);
+    fixture_detach(wait.outlet, &reader);
+    eegd_outlet_free(wait.outlet);
+}
+
 static void test_virtual_time_sends_again_what_zeromq_had_no_room_for(void)
 {
     struct eegd_outlet *outlet = fixture_outlet(20, 2, 1);
@@ -574,6 +618,7 @@ int main(void)
     RUN(test_place_used_again_starts_from_nothing);
     RUN(test_pool_never_runs_dry_within_its_bound);
     RUN(test_virtual_time_waits_for_a_lossless_reader_and_loses_nothing);
+    RUN(test_virtual_time_looks_seldom_for_a_reader_that_takes_long);
     RUN(test_virtual_time_sends_again_what_zeromq_had_no_room_for);
     RUN(test_reader_that_falls_quiet_while_it_is_waited_for_gets_nothing_more);
     RUN(test_hurry_ends_the_wait_for_good);
