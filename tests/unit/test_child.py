@@ -207,3 +207,16 @@ def test_a_flood_without_an_end_of_line_needs_no_more_memory_than_one_line() -> 
 
 def test_what_is_no_utf_8_is_shown_as_such() -> None:
     assert list(Lines().feed(b"\xff\x00\xfe\n")) == ["\ufffd\x00\ufffd"]
+
+
+def test_one_that_cannot_be_watched_is_ended_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    started: list[int] = []
+
+    def refuse(pid: int) -> int:
+        started.append(pid)
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(os, "pidfd_open", refuse)
+    with pytest.raises(OSError, match="Too many open files"):
+        ended(shell("exec sleep 1000"))
+    assert not lives(started[0])
