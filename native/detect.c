@@ -227,13 +227,14 @@ static int is_same_signal(const struct eegd_detector_config *a, const struct eeg
            x->dc_share == y->dc_share && x->settle == y->settle;
 }
 
-static void follow_pins(struct detector *detector, const struct detector *before, const uint32_t *status)
+static void follow_pins(struct detector *detector, const struct detector *before,
+                        const struct eegd_detect *table)
 {
     const struct eegd_detector_config *config = &detector->config;
     if (before && are_same_pins(config, &before->config))
         detector->pins = before->pins;
-    else
-        detector->pins = (struct pins){.known = 1, .word = word_of(config, status[config->chip])};
+    else if (table->started)
+        detector->pins = (struct pins){.known = 1, .word = word_of(config, table->status[config->chip])};
 }
 
 void eegd_detect_follow(struct eegd_detect *detect, const struct eegd_detect *before)
@@ -248,7 +249,7 @@ void eegd_detect_follow(struct eegd_detect *detect, const struct eegd_detect *be
         if (same && same->config.kind != detector->config.kind)
             same = NULL;
         if (detector->config.kind == EEGD_DETECTOR_PINS) {
-            follow_pins(detector, same, before->status);
+            follow_pins(detector, same, before);
         } else if (same && is_same_signal(&detector->config, &same->config)) {
             detector->change = same->change;
             detector->change.config = detector->config.change;

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from eegd._native import ffi, lib
@@ -246,6 +246,7 @@ def conversion_of(layout: ConversionLayout, codes: list[int], status: list[int])
 @pytest.mark.parametrize("rate", [250, 16000])
 @settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @given(seed=st.integers(0, 2**32 - 1), n_chips=st.integers(1, 4), swaps=st.booleans())
+@example(seed=10937463, n_chips=4, swaps=True)  # a table that follows one which has seen no sample yet
 def test_a_table_tells_what_the_words_say(rate: int, seed: int, n_chips: int, swaps: bool) -> None:
     rng = random.Random(seed)
     layout, n_channels = layout_of(rng, n_chips)
