@@ -36,7 +36,7 @@ def state_of(process: DaemonProcess, name: str) -> str:
 def is_checking(process: DaemonProcess) -> bool:
     """Plugins are looked at, by a process that does nothing else."""
     paths = [path for path in Path("/proc").glob("[0-9]*") if parent_of(int(path.name)) == process.pid]
-    return any(b"eegd.plugin_check" in (path / "cmdline").read_bytes() for path in paths)
+    return any(b"eegd.plugin_facts" in (path / "cmdline").read_bytes() for path in paths)
 
 
 def held(process: DaemonProcess, name: str) -> dict[str, Any]:
