@@ -31,8 +31,8 @@ __all__ = ["Outcome", "prepare", "run_script"]
 JOB_BYTES = 64 << 20
 SNAPSHOT = "ready"
 BOOT_SECONDS = 600
-# preempt=full: as the Raspberry Pi's kernel is built.
-COMMAND_LINE = "console=ttyS0 quiet panic=-1 systemd.show_status=0 preempt=full"
+# preempt=full and no huge pages: as the Raspberry Pi's kernel is built (raspberrypi/linux, bcm2712_defconfig).
+COMMAND_LINE = "console=ttyS0 quiet panic=-1 systemd.show_status=0 preempt=full transparent_hugepage=never"
 GUEST = Path(__file__).with_name("guest")
 END_WITH_PARENT = ("setpriv", "--pdeathsig", "KILL")
 

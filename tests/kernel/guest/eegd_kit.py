@@ -106,6 +106,8 @@ class Checker:
         self.samples = self.wrong = self.lost = self.missed = self.unexplained = 0
         self.drdy_ns = 0
         """Of the last frame."""
+        self.gaps: list[tuple[int, int]] = []
+        """The first sample after a loss, and how many were lost."""
         self._shift: int | None = None
         self._epoch = 0
         self._next = 0
@@ -120,6 +122,8 @@ class Checker:
         self.drdy_ns = frame.drdy_ns
         self.samples += frame.n_samples
         self.lost += frame.lost_before
+        if frame.lost_before:
+            self.gaps.append((index, frame.lost_before))
         self.missed += frame.missed
         found = find_pattern(codes, index + (self._shift or 0))
         if found is None:

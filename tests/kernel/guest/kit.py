@@ -6,21 +6,38 @@ A script fails by raising; what it measured it says with `row`. Runs in the gues
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["JOB", "PARAMETERS", "expect", "fault", "load", "row", "status", "unload", "write_frames"]
+__all__ = ["JOB", "PARAMETERS", "expect", "fault", "load", "programs", "row", "status", "unload", "write_frames"]
 
 JOB = Path("/run/job")
 PARAMETERS = Path("/sys/module/eegd_chip/parameters")
+UDEV_WORKER = "(udev-worker)"
 
 
 def load(**parameters: object) -> None:
-    """Plugs the emulated chips in: loads the module and waits for udev."""
+    """Plugs the emulated chips in: loads the module and waits for udev.
+
+    Also for the end of its workers, which otherwise comes some seconds later, in the midst of a measurement: what the
+    kernel then clears away of them, it does before any thread, whatever its priority.
+    """
     words = [f"{name}={value}" for name, value in parameters.items()]
     subprocess.run(["insmod", JOB / "eegd_chip.ko", *words], check=True)
     subprocess.run(["udevadm", "settle"], check=True)
+    while any(name == UDEV_WORKER for name in programs()):
+        time.sleep(0.1)
+
+
+def programs() -> Iterator[str]:
+    """Names of all processes."""
+    for path in Path("/proc").glob("[0-9]*/comm"):
+        with contextlib.suppress(OSError):  # it has just ended
+            yield path.read_text().strip()
 
 
 def unload() -> None:

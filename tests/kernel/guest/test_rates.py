@@ -1,7 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""Every sample arrives and is right: 8, 16 and 32 channels, up to the highest rate that holds."""
+"""Every sample arrives and is right: 8, 16 and 32 channels, up to the highest rate that holds.
+
+usage: test_rates [CHIPSxRATE …]      (none: all)
+"""
 
 from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
 
 from tests.kernel.guest.eegd_kit import Checker, Eegd, sclk_for
 from tests.kernel.guest.kit import expect, row, status, violations
@@ -15,8 +21,9 @@ SECONDS = 2
 
 def run(chips: int, rate: int, *, must_hold: bool) -> None:
     checker = Checker()
-    with Eegd(rate, chips) as daemon, daemon.reader() as (_, stream):
+    with Eegd(rate, chips) as daemon, daemon.reader() as (client, stream):
         checker.read(stream, SECONDS * rate)
+        causes = client.ask("status")["status"]["losses"] if checker.lost else {}
         seen = status()
         broken = violations()
     channels = 8 * chips
@@ -24,6 +31,8 @@ def run(chips: int, rate: int, *, must_hold: bool) -> None:
         test=f"{channels} channels at {rate} SPS",
         samples=checker.samples,
         lost=checker.lost,
+        **{cause: n for cause, n in causes.items() if n},
+        **({"before": checker.gaps[:8]} if checker.gaps else {}),
         wrong=checker.wrong,
         overruns=seen["overruns"],
         sclk_mhz=sclk_for(rate, chips) / 1e6,
@@ -34,12 +43,14 @@ def run(chips: int, rate: int, *, must_hold: bool) -> None:
         expect(not broken, f"the chip was handled wrongly: {broken}")
 
 
-def main() -> None:
-    for chips, rate in HOLD:
-        run(chips, rate, must_hold=True)
-    for chips, rate in TRY:
-        run(chips, rate, must_hold=False)
+def main(only: Sequence[str]) -> None:
+    there = {f"{chips}x{rate}": (chips, rate) for chips, rate in (*HOLD, *TRY)}
+    for name in only:
+        expect(name in there, f"no row {name}; there are {', '.join(there)}")
+    for name, (chips, rate) in there.items():
+        if not only or name in only:
+            run(chips, rate, must_hold=(chips, rate) in HOLD)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
