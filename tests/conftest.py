@@ -10,6 +10,8 @@ from typing import Any
 import hypothesis
 import pytest
 
+from eegd import plugin_check
+
 EMULATOR = os.environ.get("EEGD_EMULATED_CPU", "")
 """What translates the programs here, such as qemu-user; empty on a real processor. Set by tests/setup/aarch64.sh."""
 
@@ -20,6 +22,9 @@ NO_LIMITS: dict[str, Any] = {"deadline": None, "suppress_health_check": [hypothe
 hypothesis.settings.register_profile("real", **NO_LIMITS)
 hypothesis.settings.register_profile("emulated", max_examples=EXAMPLES, **NO_LIMITS)
 hypothesis.settings.load_profile("emulated" if EMULATOR else "real")
+
+if EMULATOR:
+    plugin_check.LOAD_S *= 10  # a process with numpy takes long to start there
 
 
 def shorten(function: Any) -> None:
