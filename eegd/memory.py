@@ -24,16 +24,20 @@ __all__ = [
 ]
 
 MCL_CURRENT, MCL_FUTURE = 1, 2
+PR_SET_THP_DISABLE = 41
 MB = 1_000_000
 HEADROOM = 16 * MB
 """What may go beyond the limit while its end is told."""
 
 
 def lock_memory() -> list[str]:
-    """Keeps the process in memory where the limit is unlimited; returns warnings.
+    """Keeps the process in memory where the limit is unlimited, and its pages where they are; returns warnings.
 
     Under a finite limit later allocations of Python would fail, so only the segments are locked there, one by one.
+    Huge pages are given up: khugepaged makes them by moving pages, locked ones too, and meanwhile holds up whoever
+    touches them (Documentation/admin-guide/mm/transhuge.rst).
     """
+    _allow_huge_pages(False)
     soft, _ = resource.getrlimit(resource.RLIMIT_MEMLOCK)
     if soft != resource.RLIM_INFINITY:
         return []
@@ -41,6 +45,11 @@ def lock_memory() -> list[str]:
     if libc.mlockall(MCL_CURRENT | MCL_FUTURE) < 0:
         return [f"mlockall: {os.strerror(ctypes.get_errno())}"]
     return []
+
+
+def _allow_huge_pages(allow: bool) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(PR_SET_THP_DISABLE, ctypes.c_ulong(not allow), *[ctypes.c_ulong(0)] * 3)  # a kernel without them: none
 
 
 def priority_refused(reason: str) -> str:
@@ -70,8 +79,9 @@ def io_thread_priority(context: zmq.Context[Any], priority: int) -> list[str]:
 
 
 def stand_back() -> None:
-    """Gives up what a process has inherited from the daemon: a better nice, being spared when memory runs out, and
-    for good the right to real-time priorities, by which it could stop the capture of samples."""
+    """Gives up what a process has inherited from the daemon: a better nice, being spared when memory runs out, no huge
+    pages, and for good the right to real-time priorities, by which it could stop the capture of samples."""
+    _allow_huge_pages(True)
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_RTPRIO, (0, 0))
     nice = os.getpriority(os.PRIO_PROCESS, 0)

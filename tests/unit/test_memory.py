@@ -47,6 +47,24 @@ def test_a_plugin_has_no_right_to_real_time() -> None:
     assert done.stdout == "(0, 0)\n", done.stderr
 
 
+PAGES = """
+import re, pathlib
+from eegd.memory import lock_memory, stand_back
+def allowed():
+    found = re.search(r"^THP_enabled:\\s*(\\d)", pathlib.Path("/proc/self/status").read_text(), re.MULTILINE)
+    return found and found[1]  # nothing where the kernel has none
+lock_memory()
+between = allowed()
+stand_back()
+print(between, allowed())
+"""
+
+
+def test_the_daemon_has_no_pages_that_are_moved_together_and_a_plugin_may() -> None:
+    done = subprocess.run([sys.executable, "-c", PAGES], capture_output=True, text=True, check=False)
+    assert done.stdout in ("0 1\n", "None None\n"), done.stderr
+
+
 STARVE = """
 from eegd.memory import headroom, limit_memory, memory_limit_mb
 assert memory_limit_mb() == 0
