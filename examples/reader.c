@@ -126,15 +126,17 @@ static void print_frame(const struct eegd_segment_header *header, uint64_t word)
     putchar('\n');
 }
 
-/* Sleeps until the bell rings on, at most 100 ms. Then 1 where the connection says that the stream has ended.
- */
-static int await(struct eegd_lease_page *page, uint32_t bell, int connection)
+/* Sleeps until the bell rings on, at most 100 ms; not where it has rung for something else than a word. Then
+ * 1 where the connection says that the stream has ended. */
+static int await(struct eegd_lease_page *page, uint32_t bell, uint32_t *heard, int connection)
 {
     struct timespec wait = {.tv_nsec = 100000000};
     struct pollfd item = {.fd = connection, .events = POLLIN};
     atomic_store_explicit(&page->waiting, 1, memory_order_relaxed);
     atomic_thread_fence(memory_order_seq_cst); /* the writer rings, fences, then looks at `waiting` */
-    syscall(SYS_futex, &page->bell, FUTEX_WAIT, bell, &wait, NULL, 0);
+    if (bell == *heard)
+        syscall(SYS_futex, &page->bell, FUTEX_WAIT, bell, &wait, NULL, 0);
+    *heard = bell;
     atomic_store_explicit(&page->waiting, 0, memory_order_relaxed);
     if (poll(&item, 1, 0) <= 0)
         return 0;
@@ -150,13 +152,14 @@ int main(int argc, char **argv)
     uint64_t segment_bytes, page_bytes, value, n_frames = 0, n_missed = 0, next_frame = 0;
     const struct eegd_segment_header *header = map(fds[0], PROT_READ, sizeof(*header), &segment_bytes);
     struct eegd_lease_page *page = map(fds[1], PROT_READ | PROT_WRITE, sizeof(*page), &page_bytes);
-    uint32_t depth = page->n_words;
+    uint32_t depth = page->n_words, heard = 0; /* of the bell: one for each word taken */
     if (!is_valid(header, segment_bytes) || page->magic != EEGD_PAGE_MAGIC || depth > (page_bytes - 192) / 8)
         die("memory of another layout than version 1");
     for (;;) {
         uint32_t bell = atomic_load_explicit(&page->bell, memory_order_acquire); /* before the words */
         _Atomic uint64_t *word = claim(page, depth, &value);
         if (word) {
+            heard++;
             print_frame(header, value);
             /* held → free; release: our last look at the slab comes first */
             atomic_store_explicit(word, value & ~3ull, memory_order_release);
@@ -165,7 +168,7 @@ int main(int argc, char **argv)
         } else if (ended) {
             break; /* all that was queued at the end has been taken */
         } else {
-            ended = await(page, bell, connection);
+            ended = await(page, bell, &heard, connection);
         }
     }
     printf("%" PRIu64 " frames, %" PRIu64 " missed; %s\n", n_frames, n_missed,

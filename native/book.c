@@ -171,8 +171,7 @@ static int replace_queued(struct eegd_book *book, struct eegd_pool *pool, const 
     return 1;
 }
 
-/* Raises the bell after the word; a reader that sleeps, or is about to, is woken. */
-static void ring(struct eegd_book *book)
+void eegd_book_ring(struct eegd_book *book)
 {
     struct eegd_lease_page *page = book->page;
     atomic_store_explicit(&page->bell, ++book->bell, memory_order_release);
@@ -183,16 +182,10 @@ static void ring(struct eegd_book *book)
         syscall(SYS_futex, &page->bell, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }
 
-void eegd_book_wake(const struct eegd_book *book)
-{
-    if (book->lane == EEGD_LANE_DIRECT)
-        syscall(SYS_futex, &book->page->bell, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
-}
-
 static int announce(struct eegd_book *book, const struct eegd_message *message)
 {
     if (book->lane == EEGD_LANE_DIRECT) {
-        ring(book);
+        eegd_book_ring(book);
         return 1;
     }
     return eegd_zmq.send(book->socket, message, sizeof(*message), EEGD_ZMQ_DONTWAIT) == sizeof(*message);

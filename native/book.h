@@ -5,7 +5,7 @@
  * free", and the swap of a queued word for a newer frame (policy latest).
  * Anything else in the page costs the reader that credit and is counted.
  *
- * Sending thread only, except open, close and wake (control thread). C only.
+ * Sending thread only, except open and close (control thread). C only.
  */
 #ifndef EEGD_BOOK_H
 #define EEGD_BOOK_H
@@ -62,9 +62,9 @@ void eegd_book_collect(struct eegd_book *book, struct eegd_pool *pool, uint32_t 
 /* Strikes every entry: the reader is gone. */
 void eegd_book_strike(struct eegd_book *book, struct eegd_pool *pool);
 
-/* Wakes a direct reader that sleeps on its bell, so that it looks at its connection. Any thread, between open
- * and close. */
-void eegd_book_wake(const struct eegd_book *book);
+/* Lane direct: raises the bell, after the word where there is one. A reader that sleeps, or is about to, is
+ * woken; where it finds no word it looks at its connection. */
+void eegd_book_ring(struct eegd_book *book);
 
 static inline int eegd_book_has_credit(const struct eegd_book *book)
 {

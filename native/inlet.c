@@ -149,8 +149,10 @@ static int take_direct(struct eegd_inlet *inlet, int64_t timeout_ns, struct eegd
         inlet->n_announced++;
         return 1;
     }
-    if (result == 0) { /* the bell promises a word that is not there: the page was altered */
+    if (result == 0) { /* a bell without a word: the writer has let us go, or the page was altered */
         inlet->n_announced = bell;
+        if (connection_spoke(inlet))
+            return -EPIPE;
         inlet->counts.stale++;
     }
     return result;

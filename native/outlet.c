@@ -113,6 +113,8 @@ static void look_at_table(struct eegd_outlet *outlet)
         }
         if (state == EEGD_READER_LEAVING) {
             eegd_book_strike(&reader->book, &outlet->pool);
+            if (reader->book.lane == EEGD_LANE_DIRECT)
+                eegd_book_ring(&reader->book); /* it was told why before it was to leave */
             /* release: the last use of page and socket comes first; pairs with the acquire of
              * eegd_outlet_state */
             atomic_store_explicit(&reader->state, EEGD_READER_GONE, memory_order_release);

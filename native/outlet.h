@@ -129,8 +129,9 @@ int eegd_outlet_join(struct eegd_outlet *outlet, const struct eegd_reader_config
 int eegd_outlet_state(const struct eegd_outlet *outlet, int place);
 /* No more frames for this reader; it keeps what it has. */
 void eegd_outlet_quiet(struct eegd_outlet *outlet, int place);
-/* Asks the sending thread to strike the reader's book; the state turns to gone when that is done. A direct
- * reader that sleeps is woken, and finds on its connection what it was told before. */
+/* Asks the sending thread to strike the reader's book; the state turns to gone when that is done. The bell of
+ * a direct reader then rings once more, without a word, so that it finds on its connection what it was told
+ * before. */
 void eegd_outlet_leave(struct eegd_outlet *outlet, int place);
 /* gone → empty; frees the book. Page and socket are the caller's again. */
 void eegd_outlet_forget(struct eegd_outlet *outlet, int place);

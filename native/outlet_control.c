@@ -53,15 +53,14 @@ int eegd_outlet_state(const struct eegd_outlet *outlet, int place)
     return atomic_load_explicit(&outlet->readers[place].state, memory_order_acquire);
 }
 
-/* Moves one state on, unless the sending thread is done with the reader already. The state before. */
-static int ask(struct eegd_outlet *outlet, int place, int state)
+/* Moves one state on, unless the sending thread is done with the reader already. */
+static void ask(struct eegd_outlet *outlet, int place, int state)
 {
     int now = eegd_outlet_state(outlet, place);
     while (now >= EEGD_READER_JOINING && now < state)
         if (atomic_compare_exchange_weak(&outlet->readers[place].state, &now, state))
             break;
     tell(outlet);
-    return now;
 }
 
 void eegd_outlet_quiet(struct eegd_outlet *outlet, int place)
@@ -71,9 +70,7 @@ void eegd_outlet_quiet(struct eegd_outlet *outlet, int place)
 
 void eegd_outlet_leave(struct eegd_outlet *outlet, int place)
 {
-    int before = ask(outlet, place, EEGD_READER_LEAVING);
-    if (before >= EEGD_READER_JOINING && before < EEGD_READER_LEAVING)
-        eegd_book_wake(&outlet->readers[place].book); /* it has been told why, or its connection is closed */
+    ask(outlet, place, EEGD_READER_LEAVING);
 }
 
 void eegd_outlet_forget(struct eegd_outlet *outlet, int place)

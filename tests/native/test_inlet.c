@@ -250,6 +250,36 @@ static void test_bell_without_a_word_does_no_harm(void)
     eegd_outlet_free(outlet);
 }
 
+/* After the frames that are there, without a sleep: it never is about to. */
+static void test_reader_that_was_at_its_work_when_it_had_to_leave_hears_of_it(void)
+{
+    struct eegd_outlet *outlet = fixture_outlet(20, 2, 0);
+    struct fixture_reader reader;
+    struct eegd_frame frame;
+    struct eegd_inlet_stats stats;
+    fixture_attach(outlet, &reader, EEGD_POLICY_QUEUE, EEGD_LANE_DIRECT, 4);
+    struct eegd_lease_page *page = reader.page;
+    for (int i = 0; i < 3; i++)
+        fixture_publish(outlet);
+    CHECK_EQ(take(&reader, &frame), 1);
+    end_epoch(&reader);
+    eegd_outlet_leave(outlet, reader.place);
+    eegd_outlet_idle(outlet);
+    for (int i = 0; i < 2; i++) {
+        eegd_inlet_release(frame.slab);
+        CHECK_EQ(take(&reader, &frame), 1);
+    }
+    eegd_inlet_release(frame.slab);
+    atomic_store(&page->waiting, 7); /* a take that is about to sleep writes it */
+    CHECK_EQ(eegd_inlet_take(reader.inlet, 100000000, &frame), -EPIPE);
+    CHECK_EQ(atomic_load(&page->waiting), 7);
+    eegd_inlet_stats(reader.inlet, &stats);
+    CHECK_EQ(stats.stale, 0);
+    CHECK_EQ(stats.taken, 3);
+    fixture_detach(outlet, &reader);
+    eegd_outlet_free(outlet);
+}
+
 static void test_writer_that_contradicts_itself_is_told(void)
 {
     EACH_LANE(lane)
@@ -491,6 +521,7 @@ int main(void)
     RUN(test_drain_goes_by_frame_number_wherever_the_words_lie);
     RUN(test_message_that_names_no_queued_word_is_counted_and_passed_over);
     RUN(test_bell_without_a_word_does_no_harm);
+    RUN(test_reader_that_was_at_its_work_when_it_had_to_leave_hears_of_it);
     RUN(test_writer_that_contradicts_itself_is_told);
     RUN(test_another_thread_may_release_and_twice_is_harmless);
     RUN(test_release_is_safe_while_other_inlets_come_and_go);

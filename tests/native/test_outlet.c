@@ -157,6 +157,7 @@ static void test_reader_may_leave_or_fall_quiet_before_it_is_active(void)
 
 struct sleeper {
     struct eegd_lease_page *page;
+    uint32_t bell; /* as it was when the reader looked for frames */
     _Atomic int woken;
 };
 
@@ -164,36 +165,41 @@ struct sleeper {
 static void *sleep_without_limit(void *argument)
 {
     struct sleeper *sleeper = argument;
-    while (syscall(SYS_futex, &sleeper->page->bell, FUTEX_WAIT, 0, NULL, NULL, 0) < 0 && errno == EINTR)
+    atomic_store(&sleeper->page->waiting, 1);
+    while (syscall(SYS_futex, &sleeper->page->bell, FUTEX_WAIT, sleeper->bell, NULL, NULL, 0) < 0 &&
+           errno == EINTR)
         ;
     sleeper->woken = 1;
     return NULL;
 }
 
-static void test_direct_reader_that_sleeps_is_woken_when_it_has_to_leave(void)
+/* Whether it sleeps already, is about to, or still is at its work. */
+static void test_direct_reader_does_not_sleep_on_when_it_has_to_leave(void)
 {
-    struct eegd_outlet *outlet = fixture_outlet(20, 2, 0);
-    struct fixture_reader reader;
-    struct sleeper sleeper = {0};
-    pthread_t thread;
-    int n_rounds = 0;
-    fixture_prepare(&reader, EEGD_LANE_DIRECT, 4);
-    sleeper.page = reader.page;
-    pthread_create(&thread, NULL, sleep_without_limit, &sleeper);
-    for (; !sleeper.woken && n_rounds < 1000000;
-         n_rounds++) { /* until it sleeps there is nobody to be woken */
-        CHECK(fixture_join(outlet, &reader, EEGD_POLICY_QUEUE) >= 0);
+    for (int i = 0; i < 3; i++) {
+        struct eegd_outlet *outlet = fixture_outlet(20, 2, 0);
+        struct fixture_reader reader;
+        struct sleeper sleeper = {0};
+        pthread_t thread;
+        fixture_attach(outlet, &reader, EEGD_POLICY_QUEUE, EEGD_LANE_DIRECT, 4);
+        fixture_publish(outlet);
+        sleeper.page = reader.page;
+        sleeper.bell = sleeper.page->bell;
+        if (i < 2)
+            pthread_create(&thread, NULL, sleep_without_limit, &sleeper);
+        while (i == 1 && !atomic_load(&sleeper.page->waiting))
+            sched_yield();
         eegd_outlet_leave(outlet, reader.place);
         eegd_outlet_idle(outlet);
-        eegd_outlet_forget(outlet, reader.place);
-        sched_yield();
+        CHECK_EQ(sleeper.page->bell, sleeper.bell + 1);
+        if (i == 2)
+            pthread_create(&thread, NULL, sleep_without_limit, &sleeper);
+        while (sleeper.page->bell == sleeper.bell && !sleeper.woken) /* where it failed: no hang */
+            syscall(SYS_futex, &sleeper.page->bell, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+        pthread_join(thread, NULL);
+        fixture_detach(outlet, &reader);
+        eegd_outlet_free(outlet);
     }
-    CHECK(sleeper.woken);
-    syscall(SYS_futex, &sleeper.page->bell, FUTEX_WAKE, INT_MAX, NULL, NULL,
-            0); /* where it failed: no hang */
-    pthread_join(thread, NULL);
-    fixture_drop(&reader);
-    eegd_outlet_free(outlet);
 }
 
 static void test_join_refuses_what_would_overcommit_the_pool(void)
@@ -612,7 +618,7 @@ int main(void)
     RUN(test_claim_reports_and_counts_that_no_slab_is_free);
     RUN(test_reader_goes_through_its_states);
     RUN(test_reader_may_leave_or_fall_quiet_before_it_is_active);
-    RUN(test_direct_reader_that_sleeps_is_woken_when_it_has_to_leave);
+    RUN(test_direct_reader_does_not_sleep_on_when_it_has_to_leave);
     RUN(test_join_refuses_what_would_overcommit_the_pool);
     RUN(test_join_refuses_nonsense);
     RUN(test_sixty_three_readers_get_every_frame_and_the_next_is_refused);
