@@ -128,8 +128,10 @@ class Frame:
                 f"stream {info.stream!r}: {n_channels} channels described, {descriptor.n_channels} sent"
             )
         memory = memoryview(ffi.buffer(lease, stride * n_channels)).toreadonly()
+        # ndarray itself would look through the memoryview, and let its flag of writing be set.
+        planes = np.frombuffer(memory, np.float32)
         shape = n_channels, descriptor.n_samples
-        self._array: NDArray[np.float32] | None = np.ndarray(shape, np.float32, memory, strides=(stride, 4))
+        self._array: NDArray[np.float32] | None = np.ndarray(shape, np.float32, planes, strides=(stride, 4))
 
     @property
     def data(self) -> NDArray[np.float32]:
