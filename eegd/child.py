@@ -20,7 +20,7 @@ from typing import IO
 
 from eegd.left_behind import MARK, kill_left_behind, left_behind
 
-__all__ = ["CUT", "Child", "Lines"]
+__all__ = ["CUT", "Child", "Lines", "how_it_ended"]
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +38,16 @@ REAP_S = 1.0
 CUT = " … (cut off)"
 
 Hear = Callable[[str], None]
+
+
+def how_it_ended(code: int) -> str:
+    """An exit code, or a signal's number below zero, for a person. Most real-time signals have no name."""
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return signal.Signals(-code).name
+    except ValueError:
+        return f"signal {-code}"
 
 
 class Lines:

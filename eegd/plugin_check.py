@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from eegd.child import Child
+from eegd.child import Child, how_it_ended
 
 __all__ = ["Checked", "check_plugins"]
 
@@ -66,8 +65,7 @@ async def _check(names: list[str], commands: list[list[str]]) -> dict[str, Check
         for name in names:
             line = await asyncio.wait_for(answers.get(), LOAD_S)
             if line is None:
-                code = ending.result()
-                how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+                how = how_it_ended(ending.result())
                 found[name] = Checked(f"plugin {name!r}: loading it ends the process: {how}")
                 break
             found[name], is_answer = _checked(name, line)

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from eegd.child import Child
+from eegd.child import Child, how_it_ended
 from eegd.flow import Flow
 from eegd.liveness import Liveness, Traceback
 from eegd.plugin_report import ENDED, EXIT_FAILED, EXIT_REFUSED, read_report
@@ -213,6 +213,7 @@ class Supervised:
                 code = await self._run_once()
             except OSError as error:  # no process, no memory, no descriptors
                 code, self._last_error = EXIT_FAILED, f"cannot be started: {error.strerror}"
+                self._said_error = True
             if self.state in ("stopping", "stopped"):
                 self.state = "stopped"
                 return
@@ -265,7 +266,7 @@ class Supervised:
             # The time that it hung is none in which it could have died again.
             self._deaths = deque((s + self._liveness.without_answer_s for s in self._deaths), self._deaths.maxlen)
         elif at or not self._said_error:
-            self._last_error = f"{_how(code)}{at or ', without a word'}"
+            self._last_error = f"{how_it_ended(code)}{at or ', without a word'}"
         self._deaths.append(time.monotonic())
 
     # ---- is it alive ----
@@ -339,11 +340,11 @@ class Supervised:
         return text
 
     def _tell(self, kind: str, code: int | None, **facts: object) -> None:
-        how = "" if code is None else f": {_how(code)}"
+        how = "" if code is None else f": {how_it_ended(code)}"
         fields = {"EEGD_PLUGIN": self.name}
         bad = kind in ("plugin died", "plugin hung", "plugin held")
         if bad and self._last_error:
-            told = code is None or self._last_error.startswith(_how(code))
+            told = code is None or self._last_error.startswith(how_it_ended(code))
             how = f": {self._last_error}" if told else f"{how}: {self._last_error}"
         log.log(logging.WARNING if bad else logging.INFO, "%s %s%s", kind, self.name, how, extra=fields)
         self._events.post(
@@ -359,11 +360,6 @@ class Supervised:
     def _signal(self, number: int) -> None:
         if self._child is not None:
             self._child.send(number)
-
-
-def _how(code: int) -> str:
-    """How a process ended."""
-    return f"exit code {code}" if code >= 0 else signal.Signals(-code).name
 
 
 def _numbered(n: int) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import stat
 import sys
 from collections.abc import Awaitable, Callable
@@ -87,6 +88,24 @@ def test_an_exit_without_a_word_is_a_death(run: Run) -> None:
     row = plugin.report()
     assert (row["restarts"], row["hangs"], row["last_error"]) == (5, 0, "exit code 0, without a word")
     assert row["frames_in"] == 3
+
+
+def test_a_death_by_a_signal_without_a_name_is_one_like_any_other(run: Run) -> None:
+    plugin, events = run(RUNNING + "kill -40 $$", 0.0, ("held",))
+    assert events.count("plugin died") == 5
+    assert plugin.report()["last_error"] == "signal 40, without a word"
+
+
+def test_one_that_cannot_be_started_at_all_is_held_with_the_reason(
+    run: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object) -> None:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(supervised, "Child", refuse)
+    plugin, _ = run("", 0.0, ("held",))
+    assert plugin.report()["last_error"] == "cannot be started: Resource temporarily unavailable"
+    assert caplog.records[-1].message.endswith(": cannot be started: Resource temporarily unavailable")
 
 
 def test_what_is_no_report_is_passed_over(run: Run) -> None:
