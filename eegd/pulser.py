@@ -133,6 +133,11 @@ class Pulser:
                 if self._asked is None:
                     return
                 (cause_ns, asked_ns, width_ns), self._asked = self._asked, None
+                if not self._limits.armed:  # since it was asked for
+                    self._told.append(Pulse(cause_ns, asked_ns, None, "disarmed before it began"))
+                    self._on = False
+                    self._changed.notify_all()
+                    continue
             done_ns: int | None = None
             why_not = ""
             try:

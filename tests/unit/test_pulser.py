@@ -122,6 +122,17 @@ def test_disarming_ends_a_pulse_at_once() -> None:
     pulser.close()
 
 
+def test_a_pulse_that_was_asked_for_and_disarmed_before_it_began_is_never_driven() -> None:
+    rig = Rig(EmulatedLine())
+    with rig.pulser._changed:  # its thread cannot begin before both have come
+        assert rig.pulser.fire(rig.clock.now_ns)
+        rig.pulser.set_limits(Limits(False, WIDTH_NS, REFRACTORY_NS, 5))
+    assert rig.pulser.wait_idle(WAIT_S)
+    [pulse] = rig.pulser.taken()
+    assert (rig.line.n_pulses, pulse.done_ns, pulse.why_not) == (0, None, "disarmed before it began")
+    rig.pulser.close()
+
+
 def test_a_longer_refractory_time_holds_for_the_pulse_before_it_was_set(rig: Rig) -> None:
     assert rig.fire()
     rig.pulser.set_limits(Limits(True, WIDTH_NS, 4 * REFRACTORY_NS, 5))

@@ -11,10 +11,10 @@ import pytest
 from numpy.typing import NDArray
 
 from eegd.errors import BoardError, ConfigError, ParamError
-from eegd.output_line import EmulatedLine
 from eegd.params import assign_params, check_params, resolve_channels
 from tests.unit.hosted import LABELS, Samples, info_at, made, set_params
 from tests.unit.test_linux import Computer, computer
+from tests.unit.test_pulser import Watched
 
 __all__ = ["computer"]
 
@@ -31,8 +31,8 @@ class Posts:
         self.posted.append((kind, label, value, time_ns))
 
 
-def started(**params: object) -> tuple[Any, EmulatedLine, Posts]:
-    line = EmulatedLine()
+def started(**params: object) -> tuple[Any, Watched, Posts]:
+    line = Watched()
     plugin = made("trigger", threshold=10.0, width=0.1, refractory=0.0, per_minute=6000, **params)
     plugin._events = posts = Posts()
     plugin.accept(INFO)
@@ -99,6 +99,7 @@ def test_a_gap_in_the_midst_of_a_pulse_ends_no_pulse_and_forgets_no_limit() -> N
     set_params(plugin, armed=True, width=1000.0, per_minute=1)
     plugin.changed(("armed", "width", "per_minute"))
     plugin._fire(0)
+    assert line.is_high.wait(WAIT_S)
     plugin.reset()
     assert not plugin._pulser.wait_idle(0)
     set_params(plugin, armed=False)  # ends it
