@@ -115,6 +115,7 @@ class Child:
             self._pidfd = os.pidfd_open(self.pid)
         except OSError:
             self._pidfd = -1
+            self._process.kill()
             self._clear()
             raise
         self._loop.add_reader(self._pidfd, self._on_end)
@@ -189,8 +190,7 @@ class Child:
     def _clear(self) -> int:
         """Kills what still lives, hears what is in the pipes, and closes everything."""
         process = self._process
-        if not self.has_ended:
-            process.kill()
+        self.send(signal.SIGKILL)  # not Popen.kill, which would reap one that has ended just now, and free its number
         self.n_left_behind = kill_left_behind(self.pid, self._mark)
         with contextlib.suppress(subprocess.TimeoutExpired):  # SIGKILL has come; who sleeps in the kernel ends later
             process.wait(REAP_S)

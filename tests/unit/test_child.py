@@ -141,6 +141,29 @@ def test_one_whose_wait_is_cancelled_is_killed_with_all_that_it_started(tmp_path
     started.send(signal.SIGTERM)  # to nobody
 
 
+def test_one_that_ends_while_its_wait_is_cancelled_keeps_its_number_until_others_are_looked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found: list[bool] = []
+
+    def look(group: int, mark: str) -> int:
+        found.append(Path(f"/proc/{group}").exists())
+        return 0
+
+    monkeypatch.setattr(child, "kill_left_behind", look)
+
+    async def run() -> None:
+        started = Child(shell("exit 0"), print, print)
+        waiting = asyncio.create_task(started.wait())
+        await asyncio.sleep(0)
+        os.waitid(os.P_PID, started.pid, os.WEXITED | os.WNOWAIT)  # it has ended, which the loop does not know yet
+        waiting.cancel()
+        await asyncio.wait([waiting])
+
+    asyncio.run(run())
+    assert found == [True]
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_signal_goes_to_the_process_itself_and_its_number_is_the_code(number: signal.Signals) -> None:
     found = ended(shell("echo ready; exec sleep 1000"), lambda started: started.send(number))
