@@ -7,6 +7,7 @@ change holds for a frame of its own, and the answer names that frame.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -18,6 +19,7 @@ from eegd.frame import Frame
 from eegd.packet import value_of
 from eegd.params import assign_params, check_params, describe_params, param_values, parse_words, resolve_channels
 from eegd.plugin import Plugin
+from eegd.schema import MAX_TEXT, is_plain_value
 
 __all__ = ["Answer", "Host", "LiveParams"]
 
@@ -28,6 +30,8 @@ PENDING_S = 2.0
 MAX_WAITING = 64
 MAX_WORDS = 256
 MAX_ERROR = 1000
+MAX_KEPT = 64 * 1024
+"""Characters of all that was set, as JSON. One argument of a command line has at most 128 KiB (execve(2))."""
 
 Answer = Callable[[Mapping[str, object]], None]
 """Sends an answer, once. Control thread."""
@@ -121,7 +125,21 @@ class LiveParams:
         if not asked:
             known = ", ".join(param_values(self._plugin)) or "none"
             raise ParamError(f"{plugin.name}: nothing to set; its parameters: {known}")
+        self._refuse_what_cannot_be_kept(asked)
         return asked
+
+    def _refuse_what_cannot_be_kept(self, values: Mapping[str, Any]) -> None:
+        """What was set is reported, and handed to a process that takes the place of this one, in its command line."""
+        name = self._plugin.name
+        for key, value in values.items():
+            if not is_plain_value(list(value) if isinstance(value, tuple) else value):
+                raise ParamError(
+                    f"{name}: {key} = {value!r:.60}: while it runs, a text has at most {MAX_TEXT} characters, and a "
+                    "whole number 64 bits"
+                )
+        n_kept = len(json.dumps({**self.given, **values}))
+        if n_kept > MAX_KEPT:
+            raise ParamError(f"{name}: {n_kept} characters would be set while it runs; at most {MAX_KEPT}")
 
     # ---- main thread ----
 

@@ -17,6 +17,7 @@ from eegd.errors import ParamError, ProtocolError
 from eegd.live import LiveParams
 from eegd.params import resolve_channels
 from eegd.plugin import Param, Plugin
+from eegd.plugin_report import read_report
 
 LABELS = ("Fz", "Cz", "Oz")
 
@@ -161,6 +162,30 @@ def test_a_request_with_one_bad_value_is_refused_whole_and_at_once(request_: Any
 
     r = run(work)
     assert (r.plugin.low, r.plugin.told, r.answers, r.live.given) == (1, [], [], {})
+
+
+def test_what_could_not_be_kept_over_a_restart_is_refused() -> None:
+    class Wide(Band):
+        name = "wide"
+        note = Param("", max=5000)
+        count = Param(0)
+        weights = Param((1.0,))
+
+    async def work(r: Running) -> None:
+        r.plugin = Wide()
+        r.plugin.info = SimpleNamespace(labels=LABELS)  # type: ignore[assignment]
+        r.live, r.host = LiveParams(r.plugin), HostOf(r.plugin)
+        bad: dict[str, object] = {"note": 401 * "x", "count": 10**400, "weights": [0.125] * 20_000}
+        for name, value in bad.items():
+            with pytest.raises(ParamError, match="while it runs"):
+                r.ask("set", values={name: value})
+        good = {"note": 400 * "x", "count": -(2**63), "weights": [0.5, 0.25]}
+        r.ask("set", values=good)
+        assert (await r.frame())["ok"] is True
+        kept = read_report(json.dumps({"set": r.live.given}))["set"]
+        assert kept == good
+
+    run(work)
 
 
 @pytest.mark.parametrize("request_", [{"values": []}, {"words": "low"}, {"words": [1]}, {"words": ["1"] * 257}])
