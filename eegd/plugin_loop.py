@@ -8,7 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -195,6 +195,9 @@ class PluginLoop:
         if stream.policy != _policy_for(info):
             raise EegdError(f"input {self._input!r} came back on another clock, which needs a new start")
         n_readers = self._thread.n_active
+        if (rest := self._failures.rest(over=True)) is not None:
+            # Its sample was counted in the epoch before; its time is the same in this one.
+            self._post(replace(rest, place={**rest.place, "sample_index": None, "fraction": 0.0}))
         self._end_epoch("reconfigured")
         self.counts.state = "starting"
         self._thread.report_now()
@@ -335,7 +338,7 @@ class PluginLoop:
         assert self._output is not None
         self.counts.errors += 1
         self._output.trail.skip(frame)
-        self._must_reset = self.plugin.at_gap == "reset"
+        self._must_reset |= self.plugin.at_gap == "reset"
         self._n_starved = self._n_starved + 1 if isinstance(error, MemoryError) else 0
         what = f"{type(error).__name__}: {error}".rstrip(": ")
         if isinstance(error, ValueError) and "read-only" in what:

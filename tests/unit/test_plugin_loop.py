@@ -1,0 +1,115 @@
+"""What a plugin's main thread does between its frames, fed with frames by hand; nothing is read, or asked for."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from eegd._native import ffi
+from eegd.frame import StreamInfo
+from eegd.live import LiveParams
+from eegd.output_thread import OutputThread
+from eegd.plugin import Plugin
+from eegd.plugin_loop import PluginLoop
+
+INFO = StreamInfo.from_description(
+    {
+        **{"name": "raw", "kind": "raw", "stream_epoch": 7, "rate_sps": 1000.0, "frame_samples": 1},
+        "channels": [{"label": label, "unit": "µV"} for label in ("Fz", "Oz")],
+    }
+)
+
+
+class Fails(Plugin):
+    """Raises where it is told to."""
+
+    at_gap = "hold"
+
+    def __init__(self) -> None:
+        self.called: list[str] = []
+        self.refuse: set[str] = set()
+
+    def start(self, info: StreamInfo) -> None:
+        pass
+
+    def reset(self) -> None:
+        self._note("reset")
+
+    def process(self, frame: Any, out: NDArray[np.float32]) -> None:
+        self._note("process")
+
+    def _note(self, method: str) -> None:
+        self.called.append(method)
+        if method in self.refuse:
+            raise ValueError(method)
+
+
+class Sender:
+    """Where events would go."""
+
+    def __init__(self) -> None:
+        self.posted: list[dict[str, Any]] = []
+
+    def post(self, kind: str, label: str, **facts: Any) -> None:
+        self.posted.append({"kind": kind, "label": label, **facts})
+
+    def close(self) -> None:
+        pass
+
+
+class Hosted:
+    """A loop at the beginning of an epoch."""
+
+    def __init__(self, directory: Path) -> None:
+        self.plugin, self.sender = Fails(), Sender()
+        self.thread = OutputThread("fails", directory)
+        self.loop = PluginLoop(self.plugin, directory, "raw", self.thread, LiveParams(self.plugin))
+        self.loop._events.sender = self.sender  # type: ignore[assignment]
+        self.begin_epoch()
+
+    def begin_epoch(self) -> None:
+        self.loop._begin_epoch(SimpleNamespace(info=INFO, policy="queue"))  # type: ignore[arg-type]
+
+    def frame(self, number: int) -> None:
+        facts = {"sample_index": number, "frame_number": number, "n_samples": 1, "time_ns": 1e6 * number}
+        descriptor = ffi.new("struct eegd_descriptor *", {**facts, "period_ns": 1e6})
+        frame = SimpleNamespace(**facts, period_ns=1e6, descriptor=descriptor, missed=0, info=INFO)
+        self.loop._process(frame)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def hosted() -> Iterator[Hosted]:
+    with tempfile.TemporaryDirectory(prefix="eegd-", dir="/tmp") as directory:
+        hosted = Hosted(Path(directory))
+        yield hosted
+        hosted.loop._end_epoch("stopped")
+        hosted.loop._fds.close()
+        hosted.thread.close()
+
+
+def test_after_a_change_that_failed_no_frame_is_processed_before_a_reset_has_succeeded(hosted: Hosted) -> None:
+    hosted.plugin.refuse = {"reset"}
+    hosted.loop.fail_change()
+    for number in range(3):
+        hosted.frame(number)
+    assert hosted.plugin.called == ["reset"] * 3
+    hosted.plugin.refuse = set()
+    hosted.frame(3)
+    hosted.frame(4)
+    assert hosted.plugin.called[3:] == ["reset", "process", "process"]
+
+
+def test_a_failure_that_is_told_in_the_next_epoch_names_no_sample_of_that_one(hosted: Hosted) -> None:
+    hosted.plugin.refuse = {"process"}
+    for number in range(900, 903):
+        hosted.frame(number)
+    hosted.begin_epoch()
+    told = [(event["value"], event["sample_index"], event["time_ns"]) for event in hosted.sender.posted]
+    assert told == [(1, 900, 900_000_000), (2, None, 902_000_000)]
