@@ -7,6 +7,7 @@ import contextlib
 import json
 import logging
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -109,11 +110,12 @@ class OutputThread:
     # ---- what is heard ----
 
     def hear_signals(self, fd: int) -> None:
-        """fd: where Python writes the numbers of signals that came (signal.set_wakeup_fd)."""
+        """fd: where Python writes the numbers of signals that came (signal.set_wakeup_fd). Others than these two are
+        the plugin's own, such as an alarm."""
 
         def heard() -> None:
-            os.read(fd, 64)
-            self._stop("stopped")
+            if {signal.SIGTERM, signal.SIGINT}.intersection(os.read(fd, 64)):
+                self._stop("stopped")
 
         self.call(lambda: self._loop.add_reader(fd, heard))
 
