@@ -105,13 +105,21 @@ def default_dir() -> Path:
     return _private_dir()
 
 
+def _is_mine(path: Path) -> bool:
+    """Anybody may have made a directory of this name in /tmp."""
+    with contextlib.suppress(OSError):
+        status = path.lstat()
+        return stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
+    return False
+
+
 def find_dir() -> Path:
     """Where a client looks: EEGD_RUNTIME_DIR alone when it is set; else this user's own daemon, then the service."""
     if os.environ.get("EEGD_RUNTIME_DIR"):
         return Path(os.environ["EEGD_RUNTIME_DIR"])
     candidates = [default_dir(), _private_dir(), SERVICE_DIR]
     for candidate in candidates:
-        if (candidate / CONTROL_SOCKET).exists():
+        if (candidate / CONTROL_SOCKET).exists() and (candidate != _private_dir() or _is_mine(candidate)):
             return candidate
     looked = ", ".join(str(candidate) for candidate in dict.fromkeys(candidates))
     raise DaemonNotRunning(f"no daemon found (looked in {looked}); start one with `eegd run --simulate`")

@@ -11,6 +11,7 @@ from typing import Any
 
 from eegd.cli.common import FAILED, OK, fail
 from eegd.cli.params import text_of
+from eegd.cli.plugin_dirs import daemon_dirs
 from eegd.errors import EegdError, PluginError
 from eegd.near import meant
 from eegd.params import declared_params
@@ -90,9 +91,9 @@ def _running(runtime_dir: str | None) -> tuple[list[dict[str, Any]] | None, list
     try:
         with connect(runtime_dir) as client:
             status = client.ask("status", 2.0)["status"]
+            return status["plugins"], daemon_dirs(client.directory, status)
     except EegdError:
         return None, []
-    return status["plugins"], list(status.get("plugin_dirs", []))
 
 
 def _instances(running: list[dict[str, Any]]) -> list[dict[str, Any]]:

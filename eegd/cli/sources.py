@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from eegd.cli.plugin_dirs import daemon_dirs
 from eegd.errors import EegdError
 
 if TYPE_CHECKING:
@@ -159,7 +160,10 @@ def installed(given: Given, current: str) -> list[Candidate]:
 def _dirs(given: Given) -> list[str]:
     """Where plugins are looked for: what the line says, and where a daemon that runs looks."""
     if "daemon_dirs" not in given:
-        given["daemon_dirs"] = list(_asked(given, "status").get("status", {}).get("plugin_dirs", []))
+        given["daemon_dirs"] = []
+        with _daemon(given) as client, contextlib.suppress(EegdError, OSError):
+            if client is not None:
+                given["daemon_dirs"] = daemon_dirs(client.directory, client.ask("status", ANSWER_S)["status"])
     return [*given.get("plugin_dir", []), *given["daemon_dirs"]]
 
 

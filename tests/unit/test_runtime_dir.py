@@ -109,6 +109,30 @@ def test_a_client_finds_a_running_daemon_or_says_where_it_looked(
     assert find_dir() == directory / "service"
 
 
+@pytest.mark.parametrize("made_by", ["himself", "another user", "another user, as a link"])
+def test_a_directory_that_somebody_else_made_under_the_private_name_is_passed_over(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, made_by: str
+) -> None:
+    for name in ("EEGD_RUNTIME_DIR", "RUNTIME_DIRECTORY", "XDG_RUNTIME_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    private = directory / "private"
+    monkeypatch.setattr("eegd.runtime_dir.SERVICE_DIR", directory / "service")
+    monkeypatch.setattr("eegd.runtime_dir._private_dir", lambda: private)
+    (directory / "made").mkdir()
+    (directory / "made" / CONTROL_SOCKET).write_text("")
+    if made_by.endswith("link"):
+        private.symlink_to(directory / "made")
+    else:
+        (directory / "made").rename(private)
+    if made_by == "himself":
+        assert find_dir() == private
+        return
+    uid = os.getuid() + (made_by == "another user")
+    monkeypatch.setattr("eegd.runtime_dir.os.getuid", lambda: uid)
+    with pytest.raises(DaemonNotRunning):
+        find_dir()
+
+
 # ---- sockets of those who were killed ----
 
 
