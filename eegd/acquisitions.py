@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,8 @@ class Acquisitions:
             took = dict(zip(work, results, strict=True))
             if all(results):
                 return
-            self.config = whole
+            # What was taken over at once, and is no acquisition's, stays: plugins run as it says by now.
+            self.config = replace(whole, plugins=self.config.plugins, daemon=self.config.daemon)
             for acquisition, old in zip(self, before, strict=True):
                 if took.get(acquisition.stream):
                     await self._take_back(acquisition, old)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import subprocess
 import sys
@@ -139,6 +140,40 @@ def test_a_reload_that_is_refused_brings_no_removed_plugin_back(
         assert await running == 0
 
     asyncio.run(work())
+
+
+def test_where_a_chip_refuses_what_a_reload_says_the_plugins_and_the_configuration_still_agree(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = directory / "eegd.toml"
+    file.write_text("[board]\nrate_sps = 250\n")
+
+    def refuse(*_: object) -> None:
+        raise EegdError("register 01h: wrote 95h, read 96h")
+
+    async def work() -> None:
+        overrides = {"daemon.runtime_dir": str(directory), "daemon.rt_priority": 0, "sim.source": "quiet"}
+        daemon = Daemon(load_config(file, overrides), overrides)
+        running = asyncio.create_task(daemon.run())
+        while daemon.acquisition.capture is None:
+            await asyncio.sleep(0.01)
+        file.write_text("[board]\nrate_sps = 500\n[daemon]\nlog_level = 'error'\n[plugins]\nrun = ['template']\n")
+        with monkeypatch.context() as patch:
+            patch.setattr(daemon.acquisition.driver, "reconfigure", refuse)
+            assert (await daemon.reload())["new_epoch"]
+            while daemon.acquisitions._renewing:
+                await asyncio.sleep(0.01)
+        assert daemon.config.board.rate_sps == daemon.acquisition.config.board.rate_sps == 250
+        assert daemon.config.daemon.log_level == "error"
+        assert daemon.config.plugins.run == daemon.supervisor.settings.run == ("template",)
+        daemon._op_board({"settings": {"rate": "1000"}})
+        assert daemon.supervisor.settings.run == ("template",), "a change of the board is none of the plugins"
+        daemon.stop()
+        assert await running == 0
+
+    level = logging.getLogger("eegd").level
+    asyncio.run(work())
+    logging.getLogger("eegd").setLevel(level)
 
 
 def test_a_signal_to_reload_that_fails_does_not_end_the_daemon(
