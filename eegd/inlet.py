@@ -8,6 +8,7 @@ import os
 import select
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,8 @@ class AttachRequest:
     """Credits in frames."""
     depth_s: float | None = None
     """… or in seconds; half a second of frames where neither is given."""
+    gives_up: Callable[[], bool] = lambda: False
+    """Asked all the time while the writer has nothing to say, as during a recovery: whoever is to end waits no more."""
 
     def __post_init__(self) -> None:
         if self.policy not in POLICIES:
@@ -153,10 +156,18 @@ def _outage(request: AttachRequest) -> str:
     return ""
 
 
-def _answers(connection: socket.socket, within_s: float) -> bool:
+def _answers(connection: socket.socket, within_s: float, gives_up: Callable[[], bool]) -> bool:
+    """Whether there is something to read; also where it is not waited for any more."""
     poll = select.poll()
     poll.register(connection, select.POLLIN)
-    return bool(poll.poll(max(0.0, within_s) * 1000))
+    until_s = time.monotonic() + within_s
+    while not gives_up():
+        left_s = until_s - time.monotonic()
+        if poll.poll(max(0.0, min(left_s, LOOK_S)) * 1000):
+            return True
+        if left_s <= LOOK_S:
+            break
+    return False
 
 
 def _info_of(packet: dict[str, Any]) -> StreamInfo:
@@ -215,13 +226,16 @@ class Inlet:
 
     def _await_answer(self, patience_s: float | None) -> None:
         """Returns once there is something to read. Raises StreamLost with what the writer says of its silence."""
-        if _answers(self._connection, LOOK_S):
+        gives_up = self.request.gives_up
+        if _answers(self._connection, LOOK_S, gives_up):
             return
         within_s = HANDSHAKE_S
         if patience_s is not None and _outage(self.request):
             within_s = patience_s
-        if _answers(self._connection, within_s - LOOK_S):
+        if _answers(self._connection, within_s - LOOK_S, gives_up):
             return
+        if gives_up():
+            raise StreamLost(f"stream {self.request.stream!r}: given up while attaching")
         text = f"stream {self.request.stream!r}: no answer within {within_s:g} s"
         if outage := _outage(self.request):
             text = f"stream {self.request.stream!r}: no samples within {within_s:g} s; recovering: {outage}"

@@ -167,6 +167,7 @@ class PluginLoop:
                     policy=_policy_for(info),
                     lane="direct",  # nothing here selects on a descriptor: one wake-up a frame, and no library's thread
                     depth_s=DEPTH_S,
+                    gives_up=self._thread.stopping.is_set,
                 )
                 return Stream(request)
             except NOT_THERE as error:

@@ -107,3 +107,12 @@ def test_who_waits_for_a_description_gets_it_when_a_change_turns_into_an_outage(
     with zmq.Context() as context:
         answer = asyncio.run(work())
     assert answer == {"op": "description", "stream": {**description, "stream_epoch": 0}}
+
+
+def test_a_plugin_that_waits_for_samples_during_an_outage_still_ends_in_order(daemon: DaemonFactory) -> None:
+    process = daemon({**SMALL, "plugins.run": ("template",)}, wait_readers=1, faults=[UNPLUGGED])
+    process.wait_for(lambda status: status["recovery"]["attempts"] >= 2 and status["plugins"][0]["frames_out"])
+    process.connect().ask("plugin_remove", 20.0, name="template")
+    log = process.stderr
+    assert "it is killed" not in log
+    assert "template: stopped; " in log

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -131,5 +132,22 @@ def test_the_direct_lane_has_no_descriptor_and_says_why(directory: Path) -> None
         with pytest.raises(EegdError, match=r"fileno\(\) needs lane='zeromq'"):
             attachment.fileno()
         await writer.meanwhile(attachment.close)
+
+    run(directory, scene)
+
+
+def test_one_that_is_to_end_while_no_epoch_comes_waits_no_more(directory: Path) -> None:
+    async def scene(writer: Writer) -> None:
+        stopping = threading.Event()
+        request = AttachRequest("s", directory, "test", gives_up=stopping.is_set)
+        attachment = await writer.meanwhile(lambda: Attachment(request, 20.0))
+        writer.server.end_epoch("restarted")
+        renewing = asyncio.create_task(writer.meanwhile(lambda: attachment.renew(time.monotonic())))
+        while not writer.server._pending:
+            await asyncio.sleep(0.001)
+        stopping.set()
+        with pytest.raises(StreamLost, match="given up while attaching"):
+            await renewing
+        attachment.close()
 
     run(directory, scene)
