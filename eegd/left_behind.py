@@ -16,14 +16,20 @@ ROUNDS = 10
 
 
 def left_behind(group: int, mark: str) -> list[int]:
-    """Living processes of this group, or with this word in their environment; not the group's first one."""
-    found = []
-    for entry in os.scandir("/proc"):
-        if entry.name.isdecimal() and int(entry.name) != group:
-            pid = int(entry.name)
-            with contextlib.suppress(OSError, ValueError, IndexError):  # gone by now, or somebody else's
-                if entry.stat().st_uid == os.geteuid() and _belongs(pid, group, f"{MARK}={mark}".encode()):
-                    found.append(pid)
+    """Living processes of this group, or with this word in their environment; not the group's first one. None where
+    there is no descriptor left to look with."""
+    found: list[int] = []
+    try:
+        entries = os.scandir("/proc")
+    except OSError:
+        return found
+    with entries:
+        for entry in entries:
+            if entry.name.isdecimal() and int(entry.name) != group:
+                pid = int(entry.name)
+                with contextlib.suppress(OSError, ValueError, IndexError):  # gone by now, or somebody else's
+                    if entry.stat().st_uid == os.geteuid() and _belongs(pid, group, f"{MARK}={mark}".encode()):
+                        found.append(pid)
     return found
 
 

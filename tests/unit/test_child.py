@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
 import os
+import select
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -139,6 +142,24 @@ def test_one_whose_wait_is_cancelled_is_killed_with_all_that_it_started(tmp_path
     assert not lives(int((tmp_path / "pid").read_text()))
     assert not lives(started.pid)
     started.send(signal.SIGTERM)  # to nobody
+
+
+def test_where_no_descriptor_is_left_to_look_with_the_group_is_killed_and_nothing_leaks(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def refuse(_: str) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("eegd.left_behind.os.scandir", refuse)
+        found = ended(shell(f"sleep 1000 & echo $! > {tmp_path}/pid; exit 3"))
+    assert (found.code, found.n_left_behind) == (3, 0)
+    pid = int((tmp_path / "pid").read_text())
+    with contextlib.suppress(ProcessLookupError):
+        pidfd = os.pidfd_open(pid)
+        select.select([pidfd], [], [], LIMIT_S)
+        os.close(pidfd)
+    assert not lives(pid)
 
 
 def test_one_that_ends_while_its_wait_is_cancelled_keeps_its_number_until_others_are_looked_for(
