@@ -31,6 +31,8 @@ HEARD_S = 1.0
 MAX_PLUGINS = 64
 LOOK_AGAIN_S = 1.0
 """How often it is looked whether a plugin that is held for its input can run by now."""
+NEGATIVE = r"-\d+|-\d*\.\d+"
+"""What the plugin's command line takes for a value without a name, though it begins like an option (argparse)."""
 CHAIN_WORDS = ("chain=", "chain:")
 INPUT_WORDS = ("input=", "input:")
 
@@ -189,7 +191,7 @@ class Supervisor:
         name = name or plugin
         self._check_name(plugin, name)
         for word in words:
-            if re.match(r"-(?![\d.])", word):
+            if word.startswith("-") and not re.fullmatch(NEGATIVE, word):
                 raise ParamError(f"{name}: {word!r:.60}: parameters are written name=value")
         settings = self._configured
         table = dict(settings.params.get(name, {}))
