@@ -63,7 +63,8 @@ async def _check(names: list[str], commands: list[list[str]]) -> dict[str, Check
     found: dict[str, Checked] = {}
     try:
         for name in names:
-            line = await asyncio.wait_for(answers.get(), LOAD_S)
+            async with asyncio.timeout(LOAD_S):  # wait_for of Python 3.11 may swallow a cancellation
+                line = await answers.get()
             if line is None:
                 how = how_it_ended(ending.result())
                 found[name] = Checked(f"plugin {name!r}: loading it ends the process: {how}")
