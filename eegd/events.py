@@ -17,6 +17,8 @@ from eegd.runtime_dir import EVENTS_SOCKET
 __all__ = ["EventPublisher", "subscribed"]
 
 KEPT = 256
+KEPT_BYTES = 192 * 1024
+"""As JSON: all that is kept goes into one answer, of which a socket takes 208 KiB (net.core.wmem_default)."""
 PERIODIC = ("stream value",)
 """Kinds that come at an interval: they would soon fill what is kept, and are told once only."""
 
@@ -29,7 +31,7 @@ class EventPublisher:
     """
 
     def __init__(self, directory: Path, context: zmq.Context[zmq.Socket[bytes]]) -> None:
-        self.recent = RecentEvents(KEPT)
+        self.recent = RecentEvents(KEPT, KEPT_BYTES)
         self.n_posted = 0
         self.n_dropped = 0
         self._path = directory / EVENTS_SOCKET
@@ -69,10 +71,11 @@ class EventPublisher:
             **facts,
         }
         self.n_posted += 1
+        data = json.dumps(event).encode()
         if kind not in PERIODIC:
-            self.recent.append(self.n_posted, event)
+            self.recent.append(self.n_posted, event, len(data))
         try:
-            self._socket.send(json.dumps(event).encode(), zmq.DONTWAIT)
+            self._socket.send(data, zmq.DONTWAIT)
         except zmq.Again:
             self.n_dropped += 1
         return event

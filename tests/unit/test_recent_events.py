@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import random
+import socket
+from pathlib import Path
 
+import zmq
+
+from eegd.events import KEPT, EventPublisher
+from eegd.packet import send_packet
 from eegd.recent_events import RecentEvents
 
 
 def kept(kinds: list[str], most: int = 8) -> list[tuple[str, int]]:
-    recent = RecentEvents(most)
+    recent = RecentEvents(most, 10**6)
     for number, kind in enumerate(kinds):
-        recent.append(number, {"kind": kind, "number": number})
+        recent.append(number, {"kind": kind, "number": number}, 1)
     assert len(recent) == min(most, len(kinds))
     return [(str(event["kind"]), int(str(event["number"]))) for event in recent]
 
@@ -39,3 +45,17 @@ def test_what_is_kept_is_in_order_and_no_kind_has_less_than_its_share() -> None:
     assert numbers == sorted(numbers)
     counts = {kind: sum(found == kind for found, _ in events) for kind in set(kinds)}
     assert all(counts[kind] >= min(10, kinds.count(kind)) for kind in counts)
+
+
+def test_long_events_leave_room_for_fewer_and_all_that_are_kept_fit_into_one_answer(directory: Path) -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with zmq.Context() as context, ours, theirs:
+        events = EventPublisher(directory, context)
+        events.post("epoch", "the first")
+        for number in range(2 * KEPT):
+            events.post("marker", 400 * "ж", value=number, note=680 * "ж")
+        kept = list(events.recent)
+        assert kept[0]["label"] == "the first" and kept[-1]["value"] == 2 * KEPT - 1
+        assert 20 < len(kept) < KEPT
+        send_packet(ours, {"ok": True, "events": kept})
+        events.close()
