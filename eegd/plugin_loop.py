@@ -341,7 +341,7 @@ class PluginLoop:
         self._output.trail.skip(frame)
         self._must_reset |= self.plugin.at_gap == "reset"
         self._n_starved = self._n_starved + 1 if isinstance(error, MemoryError) else 0
-        what = f"{type(error).__name__}: {error}".rstrip(": ")
+        what = _said_by(error)
         if isinstance(error, ValueError) and "read-only" in what:
             what += "; frame.data is shared with all readers: write out, or a copy (frame.copy())"
         failure = self._failures.note(frame.frame_number, place_of(frame, frame.sample_index), what)
@@ -364,6 +364,14 @@ class PluginLoop:
             self._events.sender.post(
                 "plugin", label, value=failure.n, source=self.plugin.name, **failure.place, **facts
             )
+
+
+def _said_by(error: Exception) -> str:
+    """Also of one of the plugin's own kind, which may fail to say anything."""
+    try:
+        return f"{type(error).__name__}: {error}".rstrip(": ")
+    except Exception:
+        return type(error).__name__
 
 
 def _policy_for(info: StreamInfo) -> str:

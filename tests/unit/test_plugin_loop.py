@@ -35,6 +35,7 @@ class Fails(Plugin):
     def __init__(self) -> None:
         self.called: list[str] = []
         self.refuse: set[str] = set()
+        self.error: type[Exception] = ValueError
 
     def start(self, info: StreamInfo) -> None:
         pass
@@ -48,7 +49,7 @@ class Fails(Plugin):
     def _note(self, method: str) -> None:
         self.called.append(method)
         if method in self.refuse:
-            raise ValueError(method)
+            raise self.error(method)
 
 
 class Sender:
@@ -113,3 +114,16 @@ def test_a_failure_that_is_told_in_the_next_epoch_names_no_sample_of_that_one(ho
     hosted.begin_epoch()
     told = [(event["value"], event["sample_index"], event["time_ns"]) for event in hosted.sender.posted]
     assert told == [(1, 900, 900_000_000), (2, None, 902_000_000)]
+
+
+def test_an_exception_that_cannot_be_shown_costs_its_frame_and_no_more(hosted: Hosted) -> None:
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no words")
+
+    hosted.plugin.refuse, hosted.plugin.error = {"process"}, Mute
+    hosted.frame(0)
+    hosted.plugin.refuse = set()
+    hosted.frame(1)
+    assert [event["label"] for event in hosted.sender.posted] == ["frame 0 of raw skipped: Mute"]
+    assert (hosted.loop.counts.errors, hosted.loop.counts.frames_out) == (1, 1)
