@@ -25,7 +25,8 @@ _eegd_complete() {
     while IFS=$'\t' read -r text doc; do
         case $text in *[=,]) compopt -o nospace ;; esac
         printf -v text '%q' "${text#"$kept"}"
-        COMPREPLY+=("$text")
+        # %q puts a backslash before commas, too, and then nothing of O1,O2 would be as it was typed.
+        COMPREPLY+=("${text//'\,'/,}")
     done < <(command eegctl complete "$1" -- "${words[@]:1}" 2>/dev/null)
 }
 complete -o default -o nosort -F _eegd_complete eegctl eegd

@@ -95,6 +95,11 @@ def test_bash_keeps_what_it_takes_for_the_beginning_of_a_word(environment: dict[
     assert in_bash("eegctl plugin add filter notch:", environment, tmp_path) == ["off", "50", "60"]
 
 
+def test_bash_leaves_the_commas_of_a_list_as_they_were_typed(environment: dict[str, str], tmp_path: Path) -> None:
+    found = in_bash("eegctl plugin add clean chain=filter,re", environment, tmp_path)
+    assert found == ["filter,reference"]
+
+
 def test_fish_completes_with_descriptions(environment: dict[str, str], tmp_path: Path) -> None:
     [line] = in_fish("eegctl plugin add filter 1 hi", environment, tmp_path)
     assert line.startswith("high=\tfloat, 0 to 8000 Hz, default 40: Upper corner")
