@@ -115,6 +115,10 @@ def _params_of(plugin: Plugin) -> dict[str, object]:
 def check_outputs(plugin: Plugin, info: StreamInfo, outputs: Outputs) -> None:
     """Raises PluginError for an output stream that cannot be."""
     where = f"plugin {plugin.name!r}: outputs()"
+    given: object = outputs
+    if not isinstance(given, Outputs):
+        forgotten = "; is a `return` missing?" if given is None else ""
+        raise PluginError(f"{where} returned {type(given).__name__}, not Outputs{forgotten}")
     n = len(outputs.labels)
     if not n or len(set(outputs.labels)) < n:
         raise PluginError(f"{where}: labels are {outputs.labels!r:.100}; at least one, and each only once")
@@ -220,8 +224,10 @@ class Output:
         labels = self.outputs.labels
         if isinstance(values, Mapping):
             if values.keys() != set(labels):
-                odd = sorted(map(str, values.keys() ^ set(labels)))
-                raise ValueError(f"process returned values for other labels than outputs() names: {', '.join(odd)}")
+                missing = [f"{label} is missing" for label in labels if label not in values]
+                odd = [f"{label!s:.60} is unknown" for label in values if label not in labels]
+                unlike = ", ".join(missing + odd)
+                raise ValueError(f"process returned values for other labels than outputs() names: {unlike}")
             values = np.array([values[label] for label in labels], np.float32)
         array = np.asarray(values)
         return array[:, None] if array.ndim == 1 else array

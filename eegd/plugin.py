@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, SupportsFloat, SupportsIndex, TypeAlias
+from typing import Any, ClassVar, SupportsFloat, SupportsIndex, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +58,17 @@ class Outputs:
     """What channels are measured against, where the plugin changes that; None: the input's."""
     stages: tuple[Mapping[str, object], ...] = ()
     """Of a chain: what each plugin in it is and adds."""
+
+    def __post_init__(self) -> None:
+        """Lists become tuples. Raises TypeError for what is neither, or has something else than texts in it."""
+        for name in ("labels", "units"):
+            given: Any = getattr(self, name)
+            if name == "units" and isinstance(given, str):
+                continue
+            if not isinstance(given, (list, tuple)) or not all(isinstance(text, str) for text in given):
+                wanted = "a text, or a tuple with one for each label" if name == "units" else "a tuple of texts"
+                raise TypeError(f"Outputs: {name} = {given!r:.60}: {wanted}")
+            object.__setattr__(self, name, tuple(given))
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +126,9 @@ class Plugin:
         if cls.at_gap not in AT_GAP:
             raise TypeError(f"{cls.__name__}.at_gap = {cls.at_gap!r}: one of {', '.join(AT_GAP)}")
         declared = declared_params(cls)
+        positional: Any = cls.positional
+        if isinstance(positional, str):
+            raise TypeError(f"{cls.__name__}.positional = {positional!r}: a tuple of names, as ({positional!r},)")
         for param in cls.positional:
             if param not in declared or cls.positional.count(param) > 1:
                 known = ", ".join(declared) or "none"

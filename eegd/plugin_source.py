@@ -19,6 +19,7 @@ from eegd.plugin import Plugin
 __all__ = ["PLUGIN_NAME", "PluginSource", "find_plugins", "load_plugin"]
 
 PLUGIN_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+NAME_SAYS = "small letters, digits, _ and -"
 ENTRY_POINTS = "eegd.plugins"
 INCLUDED = "eegd_plugins"
 LONGEST_SHOWN = 200
@@ -63,18 +64,31 @@ def load_plugin(name: str, dirs: Iterable[str | Path] = ()) -> type[Plugin]:
     found = find_plugins(looked)
     source = found.get(name)
     if source is None:
-        hint, there = meant(name, found), ", ".join(sorted(found)) or "none"
-        where = "".join(f", {path}" for path in looked)
-        looked_in = (
-            f" (looked among those that come with eegd and in installed packages{where}; a plugin's file is named in "
-            "small letters, digits, _ and -)"
-        )
-        raise PluginError(f"no plugin {name!r}{hint}; there are: {there}{'' if hint else looked_in}")
+        raise PluginError(_not_found(name, found, looked))
     plugin = _from_entry_point(source) if source.origin == "entry point" else _from_file(source)
     if missing := _missing_in(plugin):
         raise PluginError(f"plugin {name!r} ({source.location}): {missing}")
     plugin.name = name
     return plugin
+
+
+def _not_found(name: str, found: Iterable[str], dirs: list[str]) -> str:
+    """Which plugins there are, and what keeps this one from being among them, or where it was looked for."""
+    hint, there = meant(name, found), ", ".join(sorted(found)) or "none"
+    places = [Path(path).expanduser() for path in dirs]
+    why = [f"{place} is no directory" for place in places if not place.is_dir()]
+    path = Path(name)
+    if path.suffix == ".py" or len(path.parts) > 1:
+        where = "" if path.parent in (Path(), *places) else f", its directory by --plugin-dir {path.parent}"
+        why.append(f"a plugin is named without directory and .py: {path.stem}{where}")
+    is_file_name = path.name == name and len(name) < LONGEST_SHOWN and not PLUGIN_NAME.fullmatch(name)
+    odd = [place / f"{name}.py" for place in places if is_file_name]
+    why += [f"{file} has no plugin's name, which is {NAME_SAYS}" for file in odd if file.is_file()]
+    if not why and not (hint and dirs):
+        also = "".join(f", {place}" for place in dirs) or "; a directory of yours: --plugin-dir, or dirs in [plugins]"
+        why.append(f"looked among those that come with eegd and in installed packages{also}")
+        why += [f"a plugin's file is named in {NAME_SAYS}"] if dirs else []
+    return f"no plugin {name!r}{hint}; there are: {there}{' (' + '; '.join(why) + ')' if why else ''}"
 
 
 def _missing_in(plugin: type[Plugin]) -> str:
@@ -134,6 +148,9 @@ def _class_in(module: ModuleType, source: PluginSource) -> type[Plugin]:
 
 def _not_loaded(error: BaseException, source: PluginSource) -> str:
     """What happened and where: file and line, and of a syntax error the line itself, with a mark below the place."""
+    if isinstance(error, RuntimeError) and "__set_name__" in str(error) and error.__cause__ is not None:
+        # Until 3.11, Python wraps what a bad Param raises, and says nothing of it.
+        error = error.__cause__.with_traceback(error.__traceback__)
     if isinstance(error, SyntaxError) and error.lineno is not None:
         where = f"{error.filename or source.location}:{error.lineno}"
         return f"plugin {source.name!r} ({where}): {type(error).__name__}: {error.msg}{_marked(error)}"

@@ -228,8 +228,8 @@ def test_several_results_of_one_frame_become_frames_of_their_own() -> None:
 @pytest.mark.parametrize(
     ("given_back", "text"),
     [
-        ({"mean": 1.0, "median": 2.0}, "other labels than outputs.* median"),
-        ({}, "other labels than outputs.* mean"),
+        ({"mean": 1.0, "median": 2.0}, "other labels than outputs.* median is unknown"),
+        ({}, "other labels than outputs.* mean is missing"),
         (np.zeros(3, np.float32), r"shape \(3, 1\), wanted \(1, 1\)"),
     ],
 )
@@ -277,6 +277,25 @@ def test_outputs_that_cannot_be_are_refused(outputs: Outputs, text: str) -> None
     plugin.outputs = lambda info: outputs  # type: ignore[method-assign]
     with pytest.raises(PluginError, match=rf"plugin 'doubled': outputs\(\): .*{text}"):
         Recorder(plugin)
+
+
+def test_an_outputs_that_returns_nothing_is_told_what_it_forgot() -> None:
+    plugin = Doubled()
+    plugin.outputs = lambda info: None  # type: ignore
+    with pytest.raises(PluginError, match=r"outputs\(\) returned NoneType, not Outputs; is a `return` missing"):
+        Recorder(plugin)
+
+
+def test_lists_of_labels_and_units_are_taken_as_tuples() -> None:
+    listed: Any = ["a", "b"]
+    outputs = Outputs(labels=listed, units=listed, rate_sps=1)
+    assert (outputs.labels, outputs.units) == (("a", "b"), ("a", "b"))
+
+
+@pytest.mark.parametrize("odd", [{"labels": "power"}, {"labels": (1, 2)}, {"labels": ("a",), "units": (None,)}])
+def test_labels_and_units_that_are_no_texts_are_refused(odd: Any) -> None:
+    with pytest.raises(TypeError, match=r"Outputs: (labels|units) = .*: a (text, or a )?tuple"):
+        Outputs(**odd, rate_sps=1)
 
 
 def test_features_without_outputs_say_what_is_missing() -> None:

@@ -54,6 +54,9 @@ def test_a_loaded_plugin_is_named_as_its_file(folder: Path) -> None:
         (GOOD + GOOD.replace("Good", "Other"), r"several plugin classes \(Good, Other\), none named like it"),
         ("from eegd.plugin import Plugin\nclass A(Plugin):\n    kind = 'raw'", "TypeError: A.kind = 'raw': one of"),
         ("from eegd.plugin import *\nclass A(Plugin):\n    input = Param(1.0)", "cannot be named 'input'"),
+        (GOOD.replace("2.0, min=0", "2.0, min=3"), "TypeError: default of Good.gain = 2.0: a number, at least 3 x"),
+        (GOOD.replace("gain = ", "mode = Param('x', choices=('a', 'b'))\n    gain = "), "Good.mode = 'x': one of a, b"),
+        (GOOD.replace("gain = ", "positional = 'gain'\n    gain = "), r"Good.positional = 'gain': .*\('gain',\)"),
         ("from eegd.plugin import Plugin\nclass A(Plugin): ...", "A has no process"),
         (GOOD.replace("class Good(Plugin):", "class Good(Plugin):\n    kind = 'features'"), "has no outputs"),
     ],
@@ -91,6 +94,31 @@ def test_what_a_file_raises_is_told_once_with_file_line_and_place(
 def test_an_unknown_plugin_is_refused_with_those_there_are(folder: Path) -> None:
     with pytest.raises(PluginError, match=rf"no plugin 'nosuch'; there are: .*bandpower.*{folder}"):
         load_plugin("nosuch", [folder])
+
+
+@pytest.mark.parametrize(
+    ("name", "dirs", "reason"),
+    [
+        ("nosuch", ["away"], "{0}/away is no directory"),
+        ("good", ["good.py"], "{0}/good.py is no directory"),
+        ("good.py", ["."], "a plugin is named without directory and .py: good)"),
+        ("mine/good.py", [], "a plugin is named without directory and .py: good, its directory by --plugin-dir mine)"),
+        ("Upper", ["."], "{0}/Upper.py has no plugin's name, which is small letters, digits, _ and -"),
+        ("filtr", [], "; a directory of yours: --plugin-dir, or dirs in [plugins])"),
+    ],
+)
+def test_what_keeps_a_plugin_from_being_found_is_told(folder: Path, name: str, dirs: list[str], reason: str) -> None:
+    for file in ("good.py", "Upper.py"):
+        (folder / file).write_text(GOOD)
+    with pytest.raises(PluginError) as refused:
+        load_plugin(name, [folder / path for path in dirs])
+    assert reason.format(folder) in str(refused.value)
+
+
+def test_a_known_plugin_next_door_is_told_without_more(folder: Path) -> None:
+    with pytest.raises(PluginError) as refused:
+        load_plugin("filtr", [folder])
+    assert str(refused.value).endswith("wavelet")
 
 
 def test_of_several_classes_the_one_named_like_the_file_is_taken(folder: Path) -> None:

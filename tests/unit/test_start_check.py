@@ -147,7 +147,7 @@ def test_tables_of_plugins_that_do_not_run_are_warnings(tmp_path: Path, capsys: 
     assert said.err.splitlines() == [
         f'eegd: warning: {file}: [plugins] dirs = "/no/such": no directory; plugins in it cannot be found',
         f"eegd: warning: {file}: [plugins.filtr]: no plugin 'filtr' (did you mean filter?); "
-        "there are: bandpower, detect, filter, reference, template, trigger, wavelet",
+        "there are: bandpower, detect, filter, reference, template, trigger, wavelet (/no/such is no directory)",
     ]
 
 
