@@ -75,7 +75,8 @@ def check_params(plugin: type, values: Mapping[str, object], *, partial: bool = 
 
 def no_parameter(key: str, declared: Collection[str]) -> str:
     """What to say of a name that no parameter has."""
-    return f"no parameter {key!r:.60}{meant(key, declared)}; there are: {', '.join(declared) or 'none'}"
+    fixed = "; what a plugin reads is chosen as it is started, not while it runs" if key == "input" else ""
+    return f"no parameter {key!r:.60}{meant(key, declared)}; there are: {', '.join(declared) or 'none'}{fixed}"
 
 
 def param_values(plugin: object) -> dict[str, Any]:
@@ -134,6 +135,8 @@ def parse_words(plugin: type, words: Sequence[str], *, partial: bool = False) ->
         key = named[1] if named else free
         if hint := _parted(plugin, key, word, words[number + 1 :]):
             raise ParamError(f"{name}: {word!r:.60}: {hint}")
+        if named is None and (begun := _list_before(declared, words[:number], given_by)):
+            raise ParamError(f"{name}: {begun!r:.60}: a list is one word; did you mean {begun:.40}{word:.40}?")
         if not key:
             raise ParamError(f"{name}: {word!r:.60}: {_no_place(plugin, order, word)}")
         if key in values:
@@ -141,6 +144,14 @@ def parse_words(plugin: type, words: Sequence[str], *, partial: bool = False) ->
         values[key] = named[2] if named else word
         given_by[key] = word
     return check_params(plugin, values, partial=partial)
+
+
+def _list_before(declared: Mapping[str, Param[Any]], words: Sequence[str], given_by: Mapping[str, str]) -> str:
+    """The word just before, where it is a list that ends in a comma; else empty."""
+    before = words[-1] if words else ""
+    key = next((key for key, word in given_by.items() if word == before), "")
+    is_list = key in declared and declared[key].kind != "text" and before.endswith(",")
+    return before if is_list else ""
 
 
 def _parted(plugin: type, key: str, word: str, following: Sequence[str]) -> str:

@@ -225,7 +225,9 @@ class PluginsConfig:
         says=f"a list of names, each {PLUGIN_SAYS}",
         change=LIVE,
     )
-    dirs: tuple[str, ...] = key((), "Further directories with plugins.", low=0, high=64, change=LIVE)
+    dirs: tuple[str, ...] = key(
+        (), "Further directories with plugins.", low=0, high=64, says="a list of paths, 64 at most", change=LIVE
+    )
     hang_s: float = key(
         10.0, "Silence after which a plugin is restarted; 0 for never.", unit="s", low=0, high=86_400, change=LIVE
     )

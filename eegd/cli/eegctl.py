@@ -84,7 +84,11 @@ def build_parser() -> argparse.ArgumentParser:
     view = command("view", _view, "live traces and band powers; one line a second without a terminal")
     view.add_argument("--seconds", metavar="N", type=positive_seconds, help="end by itself")
 
-    tail = command("tail", _tail, "a stream as text: sparklines with their peak-to-peak span, or numbers")
+    tail = command(
+        "tail",
+        _tail,
+        "a stream as text: sparklines with their peak-to-peak span, or the latest value of features; or numbers",
+    )
     tail.add_argument("stream", nargs="?", default="raw", metavar="STREAM", help="default: raw")
     tail.add_argument("--channels", metavar="A,B", type=_labels, help="only these labels, in this order")
     tail.add_argument("--numbers", action="store_true", help="the last sample of each line's span, with units")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterator
-from typing import NoReturn
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any, NoReturn
 
 from eegd.near import meant
 
@@ -16,8 +17,18 @@ UNKNOWN = re.compile(r"unrecognized arguments: (--[\w-]+)(.*)", re.DOTALL)
 REQUIRED = re.compile(r"the following arguments are required: (.*)")
 
 
+PARAMETERS = ("name=value", "WORD", "VALUE")
+"""How arguments are called that are a plugin's parameters."""
+
+
 class Parser(argparse.ArgumentParser):
     """An ArgumentParser with better words for errors. Its subparsers are of this class, too."""
+
+    _given: Sequence[str] = ()
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        self._given = sys.argv[1:] if args is None else list(args)
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         if found := CHOICE.fullmatch(message):
@@ -37,6 +48,10 @@ class Parser(argparse.ArgumentParser):
                 owners.setdefault(name, []).append(parser.prog)
         if option in owners:
             return f" (an option of {', '.join(dict.fromkeys(owners[option]))})"
+        command = _command_in(self, self._given)
+        if any(action.metavar in PARAMETERS for action in command._actions):
+            near = meant(option, [name for name in command._option_string_actions if name.startswith("--")])
+            return f"{near} (a parameter has no dashes: {option.lstrip('-')}=…)"
         return meant(option, [name for name in owners if name.startswith("--")])
 
     def _required(self, names: str) -> str:
@@ -48,6 +63,16 @@ class Parser(argparse.ArgumentParser):
             if isinstance(action, argparse._SubParsersAction) and action.metavar in wanted:
                 message += f" (one of {', '.join(choice.dest for choice in action._choices_actions)})"
         return message
+
+
+def _command_in(parser: argparse.ArgumentParser, words: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser of the command, or of its action, that these words name."""
+    for word in words:
+        for action in parser._actions:
+            if isinstance(action, argparse._SubParsersAction) and word in action.choices:
+                parser = action.choices[word]
+                break
+    return parser
 
 
 def _all_parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:

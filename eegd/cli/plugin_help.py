@@ -183,6 +183,12 @@ def _command_help(args: argparse.Namespace, dirs: list[str]) -> int:
     for depth, word in enumerate(args.name):
         commands = next((a.choices for a in parser._actions if isinstance(a, argparse._SubParsersAction)), {})
         if word not in commands:
+            if depth and not commands:
+                return fail(
+                    "eegctl",
+                    f"{' '.join(args.name[:depth])!r:.60} has no actions; its help: eegctl help {args.name[0]}",
+                    FAILED,
+                )
             names = [*(found if not depth else ()), *commands]
             plugins = f"plugins: {', '.join(found)}; " if not depth else ""
             what = f"no plugin or command {' '.join(args.name)!r:.60}{meant(word, names)}"

@@ -34,6 +34,7 @@ class Line:
         self.rows = [info.index(label) for label in (labels if labels is not None else info.labels)]
         self._info = info
         self._numbers = numbers
+        self._latest = numbers or info.kind == "features"  # a power is of interest itself, not how far it went
         self._parts: list[NDArray[np.float32]] = []
         self._wall_ns = 0.0
         self.n_samples = 0
@@ -52,7 +53,7 @@ class Line:
         label_width = max(len(self._info.labels[row]) for row in self.rows)
         for number, (row, values) in enumerate(zip(self.rows, data, strict=True)):
             label, unit = self._info.labels[row], self._info.units[row]
-            shown = quantity(float(values[-1] if self._numbers else np.ptp(values)), unit)
+            shown = quantity(float(values[-1] if self._latest else np.ptp(values)), unit)
             graph = "" if self._numbers else " " + sparkline(values, SPARK_WIDTH).ljust(SPARK_WIDTH)
             piece = f"  {label:<{label_width}}{graph} {shown:>{NUMBER_WIDTH}}"
             rest = len(self.rows) - number

@@ -235,6 +235,8 @@ def test_the_runtime_directory_may_come_after_the_action(
         (["channel", "O1", "gain", "12"], "'gain': NAME=VALUE in one word, such as gain=12"),
         (["board", "rate", "500"], "'rate': NAME=VALUE in one word, such as rate=500"),
         (["tail", "--chanels", "O1"], "unrecognized arguments: --chanels (did you mean --channels?)"),
+        (["set", "filter", "--high", "45"], "unrecognized arguments: --high (a parameter has no dashes: high=…)"),
+        (["plugin", "add", "filter", "--high", "45"], ": --high (a parameter has no dashes: high=…) 45"),
         (["completion", "bsh"], "argument shell: invalid choice: 'bsh' (did you mean bash?) (choose from"),
     ],
 )
@@ -252,6 +254,8 @@ def test_help_knows_actions_and_all_commands(capsys: pytest.CaptureFixture[str])
         assert capsys.readouterr().out.startswith(begins)
     assert eegctl.main(["help", "plugin", "ad"]) == 1
     assert "no plugin or command 'plugin ad' (did you mean add?); commands: add, remove" in capsys.readouterr().err
+    assert eegctl.main(["help", "set", "filter"]) == 1
+    assert "error: 'set' has no actions; its help: eegctl help set" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("word", ["as=", "input:", "chain="])
@@ -514,6 +518,13 @@ def test_a_line_of_numbers_shows_the_last_sample_of_the_channels_asked_for() -> 
     line = Line(_info(), ["O1", "Fp1"], numbers=True)
     line.add(FakeFrame(np.arange(16, dtype=np.float32).reshape(8, 2)))  # type: ignore[arg-type]
     assert line.take(None).split()[1:] == ["O1", "13.0", "µV", "Fp1", "1.00", "µV"]
+
+
+def test_a_line_of_features_shows_their_latest_values() -> None:
+    info = _info(kind="features", channels=[{"label": "O1.alpha", "unit": "µV²"}])
+    line = Line(info, None, numbers=False)
+    line.add(FakeFrame(np.array([[5.0, 7.0]], np.float32)))  # type: ignore[arg-type]
+    assert line.take(None).split()[-2:] == ["7.00", "µV²"]
 
 
 def test_a_line_is_cut_at_whole_channels_and_says_how_many_are_missing() -> None:

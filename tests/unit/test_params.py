@@ -264,6 +264,12 @@ def test_words_are_named_placed_or_mixed(words: list[str], expected: dict[str, o
             "ordered: '45': a value needs the name of its parameter (only low, order may go without), "
             "as in relative=45; there are: low, order, ",
         ),
+        (Ordered, ["where=O1,", "O2"], "ordered: 'where=O1,': a list is one word; did you mean where=O1,O2?"),
+        (
+            Needy,
+            ["input=raw"],
+            "needy: no parameter 'input'; there are: high; what a plugin reads is chosen as it is started, not while ",
+        ),
         (Needy, ["45"], "needy: '45': a value needs the name of its parameter (none may go without), as in high=45; "),
         (Silent, ["45"], "silent: '45': it has no parameters"),
         (Ordered, ["mains", "50"], "ordered: 'mains': name and value are one word; did you mean mains=50?"),

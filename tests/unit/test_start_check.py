@@ -50,6 +50,7 @@ def found(tmp_path: Path, text: str) -> list[str]:
             '[plugins]\nrun = ["filtr"]',
             "[plugins] run: no plugin 'filtr' (did you mean filter?); there are: bandpower, ",
         ),
+        ('[plugins]\ndirs = "/lab"', '[plugins] dirs = "/lab": a list of paths, 64 at most'),
         ('[plugins]\nrun = ["raw"]', "[plugins] run: raw is the name of a raw stream"),
         ('[plugins]\nrun = ["eegd"]', "[plugins] run: eegd is the name of the daemon"),
         ('[plugins]\nrun=["a"]\n[plugins.a]\nplugin="filtr"', "[plugins.a] plugin = \"filtr\": no plugin 'filtr' (did"),
