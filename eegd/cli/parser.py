@@ -41,7 +41,8 @@ class Parser(argparse.ArgumentParser):
         super().error(message)
 
     def _hint(self, option: str) -> str:
-        """What is left over is told by the outermost parser, which does not know where it stood."""
+        """What is left over is told by the outermost parser: by the options of the command that was given, or where it
+        belongs."""
         owners: dict[str, list[str]] = {}
         for parser in _all_parsers(self):
             for name in parser._option_string_actions:
@@ -49,10 +50,10 @@ class Parser(argparse.ArgumentParser):
         if option in owners:
             return f" (an option of {', '.join(dict.fromkeys(owners[option]))})"
         command = _command_in(self, self._given)
+        near = meant(option, [name for name in command._option_string_actions if name.startswith("--")])
         if any(action.metavar in PARAMETERS for action in command._actions):
-            near = meant(option, [name for name in command._option_string_actions if name.startswith("--")])
             return f"{near} (a parameter has no dashes: {option.lstrip('-')}=…)"
-        return meant(option, [name for name in owners if name.startswith("--")])
+        return near
 
     def _required(self, names: str) -> str:
         """With the commands there are; and without those that may come any number of times, or never."""

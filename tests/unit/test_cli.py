@@ -235,6 +235,7 @@ def test_the_runtime_directory_may_come_after_the_action(
         (["channel", "O1", "gain", "12"], "'gain': NAME=VALUE in one word, such as gain=12"),
         (["board", "rate", "500"], "'rate': NAME=VALUE in one word, such as rate=500"),
         (["tail", "--chanels", "O1"], "unrecognized arguments: --chanels (did you mean --channels?)"),
+        (["tail", "--labels", "O1"], "unrecognized arguments: --labels (did you mean --channels?)"),
         (["set", "filter", "--high", "45"], "unrecognized arguments: --high (a parameter has no dashes: high=…)"),
         (["plugin", "add", "filter", "--high", "45"], ": --high (a parameter has no dashes: high=…) 45"),
         (["completion", "bsh"], "argument shell: invalid choice: 'bsh' (did you mean bash?) (choose from"),
