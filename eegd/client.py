@@ -15,7 +15,8 @@ from eegd.errors import DaemonNotRunning, EegdError, ParamError, ProtocolError, 
 from eegd.event_values import plain_of
 from eegd.events import subscribed
 from eegd.frame import StreamInfo
-from eegd.inlet import AttachRequest, describe_stream
+from eegd.handshake import describe_stream
+from eegd.inlet import AttachRequest
 from eegd.packet import decode_packet, reason_of, receive_packet, send_packet
 from eegd.params import no_parameter
 from eegd.remote_params import Applied, as_word, ask_params, set_params

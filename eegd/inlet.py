@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
-import select
-import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,27 +14,20 @@ from typing import Any
 import zmq
 
 from eegd._native import ffi, lib
-from eegd.errors import AttachRefused, DaemonNotRunning, EegdError, ProtocolError, StreamEnded, StreamLost
-from eegd.frame import StreamInfo
+from eegd.errors import ProtocolError, StreamLost
+from eegd.handshake import HANDSHAKE_S, LOOK_S, answer, ask, has_answer, info_of, open_stream_socket, outage_of
 from eegd.libzmq import load_libzmq
-from eegd.near import meant
 from eegd.outlet import LANES, POLICIES
-from eegd.packet import PROTOCOL, reason_of, receive_packet, send_packet, value_of
-from eegd.runtime_dir import stream_socket
+from eegd.packet import PROTOCOL, receive_packet, send_packet, value_of
 
-__all__ = ["CARRIED_ON", "AttachRequest", "End", "Inlet", "InletStats", "describe_stream", "open_stream_socket"]
+__all__ = ["AttachRequest", "End", "Inlet", "InletStats"]
 
-HANDSHAKE_S = 5.0
-LOOK_S = 0.2
-"""A writer that has said nothing for so long is between two epochs, or hangs: it is asked which."""
 QUIET_S = 0.1
 LEAST_HWM = 256
 MAX_MESSAGE_BYTES = 256
 """A message has 32; ZeroMQ's handshake needs somewhat more."""
 FRAME_RECORD = ffi.typeof("struct eegd_frame *")
 _new_record = ffi.new_allocator(should_clear_after_alloc=False)  # C fills it whole
-CARRIED_ON = ("reconfigured", "restarted")
-"""Ends after which the same stream goes on in a new epoch, and a reader attaches again by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,97 +77,6 @@ class InletStats:
     last_frame: int
 
 
-def _others_there(directory: Path, stream: str) -> str:
-    """By their names alone: who waits for a stream asks often, and every knock would disturb its writer."""
-    there = sorted(path.stem for path in directory.glob("*.stream") if path.stem != stream)
-    return f" There are the streams {', '.join(there)}{meant(stream, there)}" if there else ""
-
-
-def open_stream_socket(directory: Path, stream: str) -> socket.socket:
-    """A connection to the writer of a stream. Raises DaemonNotRunning."""
-    path = directory / stream_socket(stream)
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    connection.settimeout(HANDSHAKE_S)
-    try:
-        connection.connect(str(path))
-    except OSError as error:
-        connection.close()
-        if isinstance(error, PermissionError):
-            raise DaemonNotRunning(f"{path}: {error.strerror}; readers must be in the daemon's group") from None
-        text = f"{path}: {error.strerror}; is the daemon or plugin running?"
-        raise DaemonNotRunning(f"{text}{_others_there(directory, stream)}") from None
-    return connection
-
-
-def _ask(connection: socket.socket, stream: str, packet: dict[str, Any]) -> None:
-    try:
-        send_packet(connection, packet)
-    except OSError as error:
-        raise StreamLost(f"stream {stream!r}: {error.strerror or error} while attaching") from None
-
-
-def _answer(connection: socket.socket, stream: str, operation: str, n_fds: int = 0) -> tuple[dict[str, Any], list[int]]:
-    """The writer's answer, which must be the named operation."""
-    try:
-        received = receive_packet(connection, n_fds)
-    except TimeoutError:
-        raise StreamLost(f"stream {stream!r}: no answer within {connection.gettimeout():g} s") from None
-    except OSError as error:
-        raise StreamLost(f"stream {stream!r}: {error.strerror or error} while attaching") from None
-    if received is None:
-        raise StreamLost(f"stream {stream!r}: the writer closed the connection while attaching")
-    packet, fds = received
-    if packet.get("op") == operation and len(fds) == n_fds:
-        return packet, fds
-    for fd in fds:
-        os.close(fd)
-    if packet.get("op") == "refused":
-        raise AttachRefused(reason_of(packet, "refused without a reason"))
-    if packet.get("op") == "end":
-        reason = str(packet.get("reason"))[:40]
-        if reason in CARRIED_ON:
-            raise StreamLost(f"stream {stream!r}: its epoch ended while attaching ({reason})")
-        raise StreamEnded(stream, reason, packet)
-    raise ProtocolError(f"stream {stream!r}: answer {packet.get('op')!r:.40}, wanted {operation!r}")
-
-
-def describe_stream(directory: Path, stream: str, within_s: float = HANDSHAKE_S) -> StreamInfo:
-    """A stream's description, without attaching."""
-    with contextlib.closing(open_stream_socket(directory, stream)) as connection:
-        connection.settimeout(within_s)
-        _ask(connection, stream, {"op": "describe"})
-        packet, _ = _answer(connection, stream, "description")
-    return _info_of(packet)
-
-
-def _outage(request: AttachRequest) -> str:
-    """Why the writer has no samples, in its own words; empty where it says nothing of the kind."""
-    with contextlib.suppress(EegdError):
-        return describe_stream(request.directory, request.stream, LOOK_S).outage
-    return ""
-
-
-def _answers(connection: socket.socket, within_s: float, gives_up: Callable[[], bool]) -> bool:
-    """Whether there is something to read; also where it is not waited for any more."""
-    poll = select.poll()
-    poll.register(connection, select.POLLIN)
-    until_s = time.monotonic() + within_s
-    while not gives_up():
-        left_s = until_s - time.monotonic()
-        if poll.poll(max(0.0, min(left_s, LOOK_S)) * 1000):
-            return True
-        if left_s <= LOOK_S:
-            break
-    return False
-
-
-def _info_of(packet: dict[str, Any]) -> StreamInfo:
-    try:
-        return StreamInfo.from_description(packet["stream"])
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise ProtocolError(f"description of a stream lacks or garbles {error}") from None
-
-
 class Inlet:
     """One attachment to one stream epoch. Threads: one at a time, except that leases may end anywhere."""
 
@@ -206,10 +106,10 @@ class Inlet:
                 asked["depth"] = request.depth
             if request.depth_s is not None:
                 asked["depth_s"] = request.depth_s
-            _ask(self._connection, request.stream, asked)
+            ask(self._connection, request.stream, asked)
             self._await_answer(patience_s)
-            packet, fds = _answer(self._connection, request.stream, "attached", n_fds=2)
-            self.info = _info_of(packet)
+            packet, fds = answer(self._connection, request.stream, "attached", n_fds=2)
+            self.info = info_of(packet)
             self.depth: int = value_of(packet, "depth", int, 0)
             if not 0 < self.depth <= lib.EEGD_MAX_DEPTH:
                 raise ProtocolError(f"stream {request.stream!r}: a depth of {self.depth:#x} frames was given")
@@ -227,17 +127,17 @@ class Inlet:
     def _await_answer(self, patience_s: float | None) -> None:
         """Returns once there is something to read. Raises StreamLost with what the writer says of its silence."""
         gives_up = self.request.gives_up
-        if _answers(self._connection, LOOK_S, gives_up):
+        if has_answer(self._connection, LOOK_S, gives_up):
             return
         within_s = HANDSHAKE_S
-        if patience_s is not None and _outage(self.request):
+        if patience_s is not None and outage_of(self.request.directory, self.request.stream):
             within_s = patience_s
-        if _answers(self._connection, within_s - LOOK_S, gives_up):
+        if has_answer(self._connection, within_s - LOOK_S, gives_up):
             return
         if gives_up():
             raise StreamLost(f"stream {self.request.stream!r}: given up while attaching")
         text = f"stream {self.request.stream!r}: no answer within {within_s:g} s"
-        if outage := _outage(self.request):
+        if outage := outage_of(self.request.directory, self.request.stream):
             text = f"stream {self.request.stream!r}: no samples within {within_s:g} s; recovering: {outage}"
         raise StreamLost(text)
 
@@ -270,7 +170,7 @@ class Inlet:
             raise ProtocolError(f"stream {self.request.stream!r}: its memory is refused: {os.strerror(-error[0])}")
 
     def _await_ready(self) -> None:
-        _answer(self._connection, self.request.stream, "ready")
+        answer(self._connection, self.request.stream, "ready")
         self._connection.setblocking(False)
 
     def _abandon(self) -> None:

@@ -29,7 +29,8 @@ from eegd.errors import (
 )
 from eegd.failures import Failure, Failures
 from eegd.frame import Frame, StreamInfo
-from eegd.inlet import AttachRequest, describe_stream
+from eegd.handshake import describe_stream
+from eegd.inlet import AttachRequest
 from eegd.live import LiveParams
 from eegd.liveness import BEGIN_S, SLOW
 from eegd.memory import headroom, memory_limit_mb

@@ -10,7 +10,7 @@ from typing import Any
 
 from eegd.absent import why_absent
 from eegd.errors import AttachRefused, DaemonNotRunning, EegdError, ParamError, ProtocolError, StreamLost
-from eegd.inlet import open_stream_socket
+from eegd.handshake import open_stream_socket
 from eegd.packet import reason_of, receive_packet, send_packet, value_of
 from eegd.runtime_dir import is_served
 

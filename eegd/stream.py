@@ -14,7 +14,8 @@ from eegd.attachment import RETRY_S, Attachment
 from eegd.block import Block, BlockBuilder
 from eegd.errors import LeasesExhausted, ProtocolError, StreamClosed, StreamEnded, StreamForked, StreamLost, WaitTimeout
 from eegd.frame import Frame, StreamInfo
-from eegd.inlet import CARRIED_ON, AttachRequest, End, InletStats
+from eegd.handshake import CARRIED_ON
+from eegd.inlet import AttachRequest, End, InletStats
 
 __all__ = ["MissedFrames", "Stream"]
 

@@ -29,7 +29,7 @@ from eegd.client import Client
 from eegd.counters import CounterReader, Counters
 from eegd.errors import EegdError, ProtocolError, ReplayError
 from eegd.frame import Frame
-from eegd.inlet import describe_stream
+from eegd.handshake import describe_stream
 from eegd.outlet import LANES, POLICIES
 from eegd.replay import FORMATS, load_recording
 from eegd.stream import Stream

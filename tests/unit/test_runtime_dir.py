@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from eegd.errors import ConfigError, DaemonNotRunning
-from eegd.inlet import open_stream_socket
+from eegd.handshake import open_stream_socket
 from eegd.runtime_dir import (
     CONTROL_SOCKET,
     Lock,
