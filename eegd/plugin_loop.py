@@ -47,6 +47,8 @@ __all__ = ["PluginLoop"]
 log = logging.getLogger(__name__)
 
 PATIENCE_S = 0.1
+DESCRIBE_S = 0.5
+"""A writer without an epoch says nothing of its stream, and who waits for it hears no request to stop meanwhile."""
 DRAIN_S = 1.0
 """How long a plugin that was asked to stop still works off what is queued for it."""
 RETURN_S = 0.5
@@ -158,7 +160,7 @@ class PluginLoop:
         """Waits until the input is there; None when asked to stop before."""
         while not self._thread.stopping.is_set():
             try:
-                info = describe_stream(self._directory, self._input)
+                info = describe_stream(self._directory, self._input, DESCRIBE_S)
                 if info.outage:  # attaching would wait, and be deaf meanwhile
                     raise StreamLost(f"recovering: {info.outage}")
                 request = AttachRequest(
