@@ -26,7 +26,10 @@ class Needs:
 
     def __post_init__(self) -> None:
         for name in ("rate_sps", "n_channels"):
-            low, high = getattr(self, name)
+            limits: object = getattr(self, name)
+            if not isinstance(limits, (tuple, list)) or len(limits) != 2:
+                raise TypeError(f"Needs.{name} = {limits!r:.60}: smallest and largest, as in (2, 32)")
+            low, high = limits
             if not low <= high:
                 raise TypeError(f"Needs.{name} = {low:g} to {high:g}: the first is the smaller one")
         if not self.kinds or not set(self.kinds) <= set(INPUT_KINDS):

@@ -126,6 +126,13 @@ def check_outputs(plugin: Plugin, info: StreamInfo, outputs: Outputs) -> None:
         raise PluginError(f"{where}: {len(outputs.units)} units for {n} labels")
     if outputs.columns and len(outputs.columns) != n:
         raise PluginError(f"{where}: {len(outputs.columns)} columns for {n} labels")
+    for name in ("rate_sps", "delay_s", "window_s"):
+        number: object = getattr(outputs, name)
+        if not isinstance(number, (int, float, np.number)):
+            raise PluginError(f"{where}: {name} = {number!r:.60}: a number")
+    for name in ("delay_s", "window_s"):
+        if not math.isfinite(getattr(outputs, name)):
+            raise PluginError(f"{where}: {name} = {getattr(outputs, name)}: a finite number of seconds")
     if not (math.isfinite(outputs.rate_sps) and outputs.rate_sps > 0):
         raise PluginError(f"{where}: rate_sps = {outputs.rate_sps}: more than 0")
     if plugin.kind == "filtered" and outputs.rate_sps != info.rate_sps:
@@ -215,6 +222,8 @@ class Output:
             begin = self.trail.from_index
             assert self.trail.next_index is not None
             given = [Result(cast(Any, given), begin, self.trail.next_index - begin)]
+        if odd := next((type(result).__name__ for result in given if not isinstance(result, Result)), None):
+            raise TypeError(f"process returned a list with {odd} in it: a list is of Results; values go into an array")
         for result in given:
             room = self.room(1)
             self._fill(room, self._values(result.values))

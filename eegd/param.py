@@ -57,6 +57,8 @@ class Param(Generic[T]):
         choices: Sequence[T] = (),
         kind: str | None = None,
     ) -> None:
+        if isinstance(choices, str):
+            raise TypeError(f"choices = {choices!r:.60} of a Param: a tuple, as ({choices!r:.20},)")
         self.name = "?"
         self.default = default
         self.min = min

@@ -5,6 +5,7 @@ A plugin is one class in one file: it reads frames of one stream and writes a st
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, SupportsFloat, SupportsIndex, TypeAlias
@@ -136,6 +137,10 @@ class Plugin:
         for param in declared:
             if hasattr(Plugin, param) or param == "info":
                 raise TypeError(f"{cls.__name__}: a parameter cannot be named {param!r}, which every plugin has")
+        wanted = {"input": (str, "the name of a stream, as 'raw'"), "needs": (Needs, "Needs(…), of eegd.plugin")}
+        for name, (kind, says) in wanted.items():
+            if not isinstance(given := getattr(cls, name), kind):
+                raise TypeError(f"{cls.__name__}.{name} = {given!r:.60}: {says}")
 
     def accept(self, info: StreamInfo, *, shared: bool = True) -> None:
         """A stream epoch of the input is about to begin. Not for plugins to override. shared: others see the frames.
@@ -215,5 +220,8 @@ class Plugin:
     def window(self, *, seconds: float, step: float) -> SlidingWindow:
         """The last `seconds` of the input, every `step` seconds: make it in start, and give it each frame. It restarts
         at gaps by itself. Seconds of input, rounded to samples, one at least. Not before start()."""
+        for name, span in (("seconds", seconds), ("step", step)):
+            if not 0 < span < math.inf:
+                raise ValueError(f"window: {name} = {span!r}: more than 0 s")
         rate = self.info.rate_sps
         return SlidingWindow(len(self.info.labels), max(1, round(seconds * rate)), max(1, round(step * rate)))

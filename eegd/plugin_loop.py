@@ -327,10 +327,10 @@ class PluginLoop:
 
     def _given(self, frame: Frame, out: NDArray[np.float32]) -> Given:
         """What process returns. Raises PluginError where the plugin kept a view of `out`, which others will see."""
-        n_references = sys.getrefcount(out.base)
+        n_views, n_references = sys.getrefcount(out.base), sys.getrefcount(out)
         given: Given = self._guarded(self.plugin.process, frame, out, frame_number=frame.descriptor.frame_number)
         returned = isinstance(given, np.ndarray) and given is not out and given.base is out.base
-        if sys.getrefcount(out.base) > n_references + returned:
+        if sys.getrefcount(out.base) > n_views + returned or sys.getrefcount(out) > n_references + (given is out):
             raise PluginError(
                 f"plugin {self.plugin.name!r}: process kept a view of out, which belongs to the readers "
                 "after the call; keep a copy (out.copy())"

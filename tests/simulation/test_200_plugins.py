@@ -74,7 +74,7 @@ class Keepsout(Plugin):
     def process(self, frame, out):
         out[:] = 0
         if frame.frame_number > 5:
-            self.mine = out[0, :1]
+            self.mine = KEPT
         return out[:, :]
 """
 FUSSY = """
@@ -427,10 +427,11 @@ def test_a_plugin_that_keeps_every_array_is_told_why_it_ends(daemon: DaemonFacto
     assert process.stop()[1].endswith("0 lost")
 
 
-def test_a_plugin_that_keeps_a_view_of_its_output_is_ended_before_anybody_sees_it(
-    daemon: DaemonFactory, home: Path
+@pytest.mark.parametrize("kept", ["out[0, :1]", "out"])
+def test_a_plugin_that_keeps_its_output_or_a_view_of_it_is_ended_before_anybody_sees_it(
+    daemon: DaemonFactory, home: Path, kept: str
 ) -> None:
-    folder = folder_with(home, keepsout=KEEPS_OUT)
+    folder = folder_with(home, keepsout=KEEPS_OUT.replace("KEPT", kept))
     process = daemon({"plugins.run": ("keepsout",), "plugins.dirs": (folder,), "sim.clock": "real"})
     process.wait_for_log("process kept a view of out")
     process.stop()

@@ -231,12 +231,13 @@ def test_several_results_of_one_frame_become_frames_of_their_own() -> None:
         ({"mean": 1.0, "median": 2.0}, "other labels than outputs.* median is unknown"),
         ({}, "other labels than outputs.* mean is missing"),
         (np.zeros(3, np.float32), r"shape \(3, 1\), wanted \(1, 1\)"),
+        ([1.0], "a list with float in it: a list is of Results"),
     ],
 )
 def test_features_that_do_not_fit_the_labels_are_refused(given_back: Any, text: str) -> None:
     recorder = Recorder(Mean())
     recorder.plugin.process = lambda frame, out: given_back  # type: ignore[method-assign]
-    with pytest.raises(ValueError, match=text):
+    with pytest.raises((ValueError, TypeError), match=text):
         recorder.feed(FakeFrame(0, 0))
     assert recorder.frames == []
 
@@ -267,6 +268,8 @@ def test_the_description_sums_delays_and_carries_no_codes() -> None:
         (Outputs(labels=("a", "b"), units=("µV",), rate_sps=1), "1 units for 2 labels"),
         (Outputs(labels=("a",), rate_sps=0), "more than 0"),
         (Outputs(labels=("a",), rate_sps=float("nan")), "more than 0"),
+        (Outputs(labels=("a",), rate_sps="5"), "rate_sps = '5': a number"),  # type: ignore[arg-type]
+        (Outputs(labels=("a",), rate_sps=1000, delay_s=float("nan")), "delay_s = nan: a finite number"),
         (Outputs(labels=("a",), rate_sps=500), "keeps the rate of its input"),
         (Outputs(labels=("a",), rate_sps=1000, axes={"hz": np.arange(3)}), "as JSON: .*ndarray"),
         (Outputs(labels=("a",), rate_sps=1000, columns=({"q": float("nan")},)), "as JSON: Out of range"),
@@ -277,6 +280,14 @@ def test_outputs_that_cannot_be_are_refused(outputs: Outputs, text: str) -> None
     plugin.outputs = lambda info: outputs  # type: ignore[method-assign]
     with pytest.raises(PluginError, match=rf"plugin 'doubled': outputs\(\): .*{text}"):
         Recorder(plugin)
+
+
+@pytest.mark.parametrize(("seconds", "step"), [(-1.0, 0.1), (1.0, 0.0), (float("nan"), 0.1)])
+def test_a_window_of_no_time_is_refused(seconds: float, step: float) -> None:
+    plugin = Doubled()
+    plugin.accept(info_of())
+    with pytest.raises(ValueError, match=r"window: (seconds|step) = .*: more than 0 s"):
+        plugin.window(seconds=seconds, step=step)
 
 
 def test_an_outputs_that_returns_nothing_is_told_what_it_forgot() -> None:
