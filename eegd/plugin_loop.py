@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
 import sys
@@ -329,8 +330,12 @@ class PluginLoop:
         """What process returns. Raises PluginError where the plugin kept a view of `out`, which others will see."""
         n_views, n_references = sys.getrefcount(out.base), sys.getrefcount(out)
         given: Given = self._guarded(self.plugin.process, frame, out, frame_number=frame.descriptor.frame_number)
-        returned = isinstance(given, np.ndarray) and given is not out and given.base is out.base
-        if sys.getrefcount(out.base) > n_views + returned or sys.getrefcount(out) > n_references + (given is out):
+        n_views += isinstance(given, np.ndarray) and given is not out and given.base is out.base
+        n_references += given is out
+        for generation in (0, 2):  # a cycle, as of an exception that it caught and has in a variable, is no keeping
+            if sys.getrefcount(out.base) > n_views or sys.getrefcount(out) > n_references:
+                gc.collect(generation)
+        if sys.getrefcount(out.base) > n_views or sys.getrefcount(out) > n_references:
             raise PluginError(
                 f"plugin {self.plugin.name!r}: process kept a view of out, which belongs to the readers "
                 "after the call; keep a copy (out.copy())"

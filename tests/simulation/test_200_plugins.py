@@ -68,6 +68,17 @@ class Keeps(Plugin):
     def process(self, frame, out):
         self.kept.append(frame.data)
 """
+CATCHES = """
+from eegd.plugin import Plugin
+class Catches(Plugin):
+    def process(self, frame, out):
+        out[:] = frame.data
+        try:
+            raise ValueError("caught")
+        except ValueError as error:
+            caught = error  # a cycle: error, traceback, this call and its out
+        return out
+"""
 KEEPS_OUT = """
 from eegd.plugin import Plugin
 class Keepsout(Plugin):
@@ -434,6 +445,14 @@ def test_a_plugin_that_keeps_its_output_or_a_view_of_it_is_ended_before_anybody_
     folder = folder_with(home, keepsout=KEEPS_OUT.replace("KEPT", kept))
     process = daemon({"plugins.run": ("keepsout",), "plugins.dirs": (folder,), "sim.clock": "real"})
     process.wait_for_log("process kept a view of out")
+    process.stop()
+
+
+def test_a_plugin_whose_output_hangs_in_a_cycle_goes_on(daemon: DaemonFactory, home: Path) -> None:
+    folder = folder_with(home, catches=CATCHES)
+    process = daemon({"plugins.run": ("catches",), "plugins.dirs": (folder,), "sim.clock": "real"})
+    assert process.wait_for(lambda s: plugin_row(s, "catches").get("frames_out", 0) > 50)
+    assert plugin_row(process.connect().ask("status")["status"], "catches")["restarts"] == 0
     process.stop()
 
 
