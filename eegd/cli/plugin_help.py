@@ -184,15 +184,13 @@ def _command_help(args: argparse.Namespace, dirs: list[str]) -> int:
         commands = next((a.choices for a in parser._actions if isinstance(a, argparse._SubParsersAction)), {})
         if word not in commands:
             if depth and not commands:
-                return fail(
-                    "eegctl",
-                    f"{' '.join(args.name[:depth])!r:.60} has no actions; its help: eegctl help {args.name[0]}",
-                    FAILED,
-                )
+                known = " ".join(args.name[:depth])
+                return fail("eegctl", f"{known!r:.60} has no actions; its help: eegctl help {known}", FAILED)
             names = [*(found if not depth else ()), *commands]
             plugins = f"plugins: {', '.join(found)}; " if not depth else ""
             what = f"no plugin or command {' '.join(args.name)!r:.60}{meant(word, names)}"
-            return fail("eegctl", f"{what}; {plugins}commands: {', '.join(commands) or 'none'}", FAILED)
+            where = "" if depth or dirs else "; a plugin in a directory of yours: --plugin-dir"
+            return fail("eegctl", f"{what}; {plugins}commands: {', '.join(commands)}{where}", FAILED)
         parser = commands[word]
     if args.json:
         return fail("eegctl", f"--json is for plugins; there are: {', '.join(found)}", FAILED)

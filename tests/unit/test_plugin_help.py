@@ -76,3 +76,10 @@ def test_help_of_a_command_is_its_own_and_of_nothing_names_what_there_is(
     assert eegctl.main(["help", "nonsense", *place]) == 1
     told = capsys.readouterr().err
     assert "'nonsense'" in told and "scale" in told and "status" in told
+
+
+def test_help_of_what_is_nowhere_names_the_option_for_a_directory_of_ones_own(
+    place: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert eegctl.main(["help", "nonsense", *place[:2]]) == 1
+    assert capsys.readouterr().err.endswith("a plugin in a directory of yours: --plugin-dir\n")
