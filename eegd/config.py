@@ -20,15 +20,7 @@ from eegd.marker_config import MarkerConfig, TriggerConfig, check_inputs
 from eegd.montage import Montage, read_montage
 from eegd.near import nearest
 from eegd.plugin_tables import read_plugins
-from eegd.schema import (
-    Problems,
-    joined,
-    keys_of,
-    near,
-    read_table,
-    table_lines,
-    toml_value,
-)
+from eegd.schema import Problems, joined, keys_of, near, read_table, table_lines, toml_value
 from eegd.settings import (
     MAX_FRAME_SAMPLES,
     RATES_SPS,

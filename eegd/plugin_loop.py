@@ -7,7 +7,6 @@ import gc
 import logging
 import os
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -18,20 +17,14 @@ from numpy.typing import NDArray
 
 from eegd.activity import Activity
 from eegd.errors import (
-    AttachRefused,
-    DaemonNotRunning,
     EegdError,
     ParamError,
     PluginError,
-    ProtocolError,
     StreamEnded,
-    StreamLost,
     WaitTimeout,
 )
 from eegd.failures import Failure, Failures
-from eegd.frame import Frame, StreamInfo
-from eegd.handshake import describe_stream
-from eegd.inlet import AttachRequest
+from eegd.frame import Frame
 from eegd.live import LiveParams
 from eegd.liveness import BEGIN_S, SLOW
 from eegd.memory import headroom, memory_limit_mb
@@ -40,6 +33,7 @@ from eegd.output_thread import REPORT_S, OutputThread
 from eegd.plugin import Given, Plugin
 from eegd.plugin_counts import Counts
 from eegd.plugin_events import PluginEvents, place_of
+from eegd.plugin_input import NOT_THERE, PATIENCE_S, PluginInput, policy_for
 from eegd.standard_fds import StandardFds
 from eegd.stream import Stream
 
@@ -47,18 +41,10 @@ __all__ = ["PluginLoop"]
 
 log = logging.getLogger(__name__)
 
-PATIENCE_S = 0.1
-DESCRIBE_S = 0.5
-"""A writer without an epoch says nothing of its stream, and who waits for it hears no request to stop meanwhile."""
-DRAIN_S = 1.0
-"""How long a plugin that was asked to stop still works off what is queued for it."""
 RETURN_S = 0.5
 """How long a new epoch waits for the readers of the one before."""
-DEPTH_S = 1.0
-"""Credit on the input: how far a plugin may fall behind before it misses frames."""
 STARVED = 3
 """Frames in a row without memory, after which the process ends: what it has leaked comes back with the next one."""
-NOT_THERE = (DaemonNotRunning, StreamLost, AttachRefused, ProtocolError)
 
 
 class PluginLoop:
@@ -70,8 +56,8 @@ class PluginLoop:
         self.plugin = plugin
         self.counts = Counts()
         self._events = plugin._events = PluginEvents(directory, plugin.name)
-        self._directory = directory
         self._input = input_stream
+        self._source = PluginInput(input_stream, directory, plugin.name, thread, self.counts)
         self._thread = thread
         self._live = live
         self._n_returning = 0
@@ -88,7 +74,6 @@ class PluginLoop:
         self._is_forked = False
         """This is a child that the plugin has forked; it must not go on where its parent does."""
         os.register_at_fork(after_in_child=self._on_fork)
-        self._drain_until: float | None = None
 
     def run(self, on_failure: str) -> str:
         """Until the input ends or the thread was told to stop; returns why, which is also what our readers are told.
@@ -129,7 +114,7 @@ class PluginLoop:
     # ---- input ----
 
     def _run_stream(self) -> str:
-        stream = self._open()
+        stream = self._source.open()
         if stream is None:
             return self._thread.end_reason
         stopping = self._thread.stopping.is_set
@@ -138,12 +123,12 @@ class PluginLoop:
                 if stream.n_epochs != self._n_epochs:  # before the first frame, so that our own readers can come
                     self._follow(stream)
                 try:
-                    frame = stream.take(self._patience_left() if stopping() else PATIENCE_S)
+                    frame = stream.take(self._source.patience_left() if stopping() else PATIENCE_S)
                 except (WaitTimeout, *NOT_THERE) as error:
                     if stopping():
                         return self._thread.end_reason
                     if not isinstance(error, WaitTimeout):
-                        self._await_input(error)
+                        self._source.wait(error)
                 except StreamEnded as end:
                     return end.reason
                 else:
@@ -157,47 +142,12 @@ class PluginLoop:
         self._n_epochs = stream.n_epochs
         self._begin_epoch(stream)
 
-    def _open(self) -> Stream | None:
-        """Waits until the input is there; None when asked to stop before."""
-        while not self._thread.stopping.is_set():
-            try:
-                info = describe_stream(self._directory, self._input, DESCRIBE_S)
-                if info.outage:  # attaching would wait, and be deaf meanwhile
-                    raise StreamLost(f"recovering: {info.outage}")
-                request = AttachRequest(
-                    self._input,
-                    self._directory,
-                    self.plugin.name,
-                    policy=_policy_for(info),
-                    lane="direct",  # nothing here selects on a descriptor: one wake-up a frame, and no library's thread
-                    depth_s=DEPTH_S,
-                    gives_up=self._thread.stopping.is_set,
-                )
-                return Stream(request)
-            except NOT_THERE as error:
-                self._await_input(error)
-        return None
-
-    def _await_input(self, error: EegdError) -> None:
-        if self.counts.state != "waiting for input":
-            log.info("waiting for input %r: %s", self._input, error)
-        self.counts.state = "waiting for input"
-        self._thread.stopping.wait(PATIENCE_S)
-
-    def _patience_left(self) -> float:
-        """Seconds to wait for a frame after a request to stop: none, since only the rest is worked off."""
-        if self._drain_until is None:
-            self._drain_until = time.monotonic() + DRAIN_S
-        if time.monotonic() > self._drain_until:
-            raise StreamEnded(self._input, self._thread.end_reason, {})
-        return 0.0
-
     # ---- epochs ----
 
     def _begin_epoch(self, stream: Stream) -> None:
         """start() with what the input is now, and a new epoch of our own with what comes of it."""
         info = stream.info
-        if stream.policy != _policy_for(info):
+        if stream.policy != policy_for(info):
             raise EegdError(f"input {self._input!r} came back on another clock, which needs a new start")
         n_readers = self._thread.n_active
         if (rest := self._failures.rest(over=True)) is not None:
@@ -380,8 +330,3 @@ def _said_by(error: Exception) -> str:
         return f"{type(error).__name__}: {error}".rstrip(": ")
     except Exception:
         return type(error).__name__
-
-
-def _policy_for(info: StreamInfo) -> str:
-    """On the virtual clock the writer waits for its lossless readers, so that nothing is ever missed."""
-    return "lossless" if info.description.get("virtual_clock") else "queue"

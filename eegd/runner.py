@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import faulthandler
-import io
 import json
 import logging
 import os
@@ -48,6 +47,7 @@ from eegd.plugin_report import ENDED, EXIT_FAILED, EXIT_REFUSED
 from eegd.plugin_source import load_plugin
 from eegd.process import parent_of
 from eegd.runtime_dir import daemon_pid, find_dir, stream_socket
+from eegd.standard_fds import report_fd
 from eegd.stream import MissedFrames
 
 __all__ = [
@@ -91,21 +91,6 @@ def _signals_to(thread: OutputThread, supervised: bool) -> Iterator[None]:
             signal.signal(number, handler)
         ours.close()
         theirs.close()
-
-
-@contextlib.contextmanager
-def _report_fd() -> Iterator[int]:
-    """Standard output becomes the supervisor's; what the plugin prints goes with the log."""
-    sys.stdout.flush()
-    fd = os.dup(sys.stdout.fileno())
-    os.set_blocking(fd, False)
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(line_buffering=True)  # or the last words of a plugin that dies would be lost
-    try:
-        yield fd
-    finally:
-        os.close(fd)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -232,13 +217,13 @@ def run_plugin(
 ) -> str:
     """Runs a plugin in this process, in its main thread, until its input ends or a signal comes; returns why."""
     with contextlib.ExitStack() as stack:
-        report_fd = stack.enter_context(_report_fd()) if supervised else None
+        fd = stack.enter_context(report_fd()) if supervised else None
         thread = OutputThread(plugin.name, directory, live.operations)
         stack.callback(thread.close)
         stack.enter_context(_signals_to(thread, supervised))
         loop = PluginLoop(plugin, directory, input_stream, thread, live)
-        if report_fd is not None:
-            thread.report_to(report_fd, loop.facts)
+        if fd is not None:
+            thread.report_to(fd, loop.facts)
             thread.watch_supervisor(sys.stdin.fileno())
         if (interval_s := watchdog_interval_s()) is not None:
             thread.feed_watchdog(interval_s, loop.answers)

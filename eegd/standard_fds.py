@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
+import io
 import os
+import sys
+from collections.abc import Iterator
 
-__all__ = ["StandardFds"]
+__all__ = ["StandardFds", "report_fd"]
 
 HIGH = 64
 """Where nobody who closes a few by number comes."""
@@ -31,3 +35,18 @@ class StandardFds:
 
     def close(self) -> None:
         os.close(self._kept)
+
+
+@contextlib.contextmanager
+def report_fd() -> Iterator[int]:
+    """Standard output becomes the supervisor's; what the plugin prints goes with the log."""
+    sys.stdout.flush()
+    fd = os.dup(sys.stdout.fileno())
+    os.set_blocking(fd, False)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # or the last words of a plugin that dies would be lost
+    try:
+        yield fd
+    finally:
+        os.close(fd)

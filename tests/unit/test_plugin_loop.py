@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +14,6 @@ from numpy.typing import NDArray
 
 from eegd._native import ffi
 from eegd.frame import StreamInfo
-from eegd.inlet import describe_stream
 from eegd.live import LiveParams
 from eegd.output_thread import OutputThread
 from eegd.plugin import Plugin
@@ -130,20 +128,3 @@ def test_an_exception_that_cannot_be_shown_costs_its_frame_and_no_more(hosted: H
     hosted.frame(1)
     assert [event["label"] for event in hosted.sender.posted] == ["frame 0 of raw skipped: Mute"]
     assert (hosted.loop.counts.errors, hosted.loop.counts.frames_out) == (1, 1)
-
-
-def test_one_that_reads_a_stream_without_an_epoch_hears_the_request_to_stop(
-    hosted: Hosted, directory: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(describe_stream, "__defaults__", (1000.0,))
-    writer = OutputThread("raw", directory)
-    hosted.loop._directory = directory
-    opened: list[object] = []
-    opening = threading.Thread(target=lambda: opened.append(hosted.loop._open()), daemon=True)
-    opening.start()
-    while not writer.server._pending:
-        pass
-    hosted.thread.stopping.set()
-    opening.join(WAIT_S)
-    assert opened == [None]
-    writer.close()
