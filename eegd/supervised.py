@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import re
 import signal
 import sys
 import time
@@ -14,8 +13,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from eegd.child import Child, how_it_ended
-from eegd.flow import Flow
-from eegd.liveness import Liveness, Traceback
+from eegd.liveness import Liveness
+from eegd.plugin_log import PluginLog, without_name
 from eegd.plugin_report import ENDED, EXIT_FAILED, EXIT_REFUSED, read_report
 from eegd.process import is_stopped, is_traced, memory_of
 
@@ -32,17 +31,9 @@ KILL_AFTER_S = 1.5
 LOOK_S = 0.25
 ABORT_S = 1.0
 """After SIGABRT, by which the process says where it hangs, until SIGKILL."""
-LINES_PER_S = 500
-"""Of its log; a traceback has some twenty."""
 WAITING = "waiting for input"
 STATES = ("starting", "running", WAITING)
 """That a plugin may say of itself."""
-LEVELS = {"DEBUG": logging.DEBUG, "INFO": logging.INFO, "WARNING": logging.WARNING, "ERROR": logging.ERROR}
-LEVEL = re.compile(r"(?:(DEBUG|INFO|WARNING|ERROR)([:|]) )?(.*)", re.DOTALL)
-"""A line of the plugin's process: of its log, with a bar where it goes on; else whatever it prints."""
-CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
-"""Which a terminal that shows the log would obey."""
-SKIPPED = re.compile(r"frame (\d+) of \S+ skipped")
 
 
 class Events(Protocol):
@@ -102,8 +93,7 @@ class Supervised:
         self._facts: dict[str, object] = {}
         """As the plugin told last: input, frames_in, frames_out, errors, missed, overruns."""
         self._liveness = Liveness(2 * LOOK_S)
-        self._traceback = Traceback()
-        self._flow = Flow(LINES_PER_S)
+        self._log = PluginLog(name, self._on_error)
         self._hung = ""
         """How the process that runs, or ran last, was found to hang."""
         self._said_end = False
@@ -154,7 +144,7 @@ class Supervised:
 
     def hold(self, reason: str) -> None:
         """It does not fit into the graph, for this reason. It must not run."""
-        self.refused, self.state, self._last_error = True, "held", self._without_name(reason)
+        self.refused, self.state, self._last_error = True, "held", without_name(self.name, reason)
         self._tell("plugin held", None)
 
     def start(self, after: Iterable[asyncio.Task[None]] = ()) -> None:
@@ -235,7 +225,8 @@ class Supervised:
 
     async def _run_once(self) -> int:
         self.state = "starting"
-        self._liveness, self._traceback = Liveness(2 * LOOK_S), Traceback()
+        self._liveness = Liveness(2 * LOOK_S)
+        self._log.begin()
         self._hung, self._said_end, self._said_error = "", False, False
         child = self._child = Child(
             [
@@ -243,7 +234,7 @@ class Supervised:
                 *(("--set", json.dumps(self.given)) if self.given else ()),
             ],
             self._hear,
-            self._log,
+            self._log.hear,
         )
         self._tell("plugin started", None)
         watching = asyncio.create_task(self._watch())
@@ -252,14 +243,14 @@ class Supervised:
         finally:
             watching.cancel()
             self._on_end()
-            self._tell_stopped()
+            self._log.tell_stopped()
             if n := child.n_left_behind:
                 log.warning("plugin %s left %d process%s behind, which %s killed", self.name, n, *_numbered(n))
         return code
 
     def _note_death(self, code: int) -> None:
         """Into the budget, and into the last error where it did not live to log why."""
-        at = f"; it was at {self._traceback.where}" if self._traceback.where else ""
+        at = f"; it was at {self._log.where}" if self._log.where else ""
         if self._hung:
             self.hangs += 1
             self._last_error = f"hung: {self._hung}{at}"
@@ -313,31 +304,8 @@ class Supervised:
         if self.input != before:
             self._on_input()
 
-    def _log(self, line: str) -> None:
-        """Its log lines and all that it prints become ours, under its name."""
-        level, mark, text = LEVEL.match(line).groups()  # type: ignore[union-attr]
-        if self._traceback.read(line):
-            level = "ERROR"
-        if level == "ERROR" and mark != "|":
-            self._last_error, self._said_error = CONTROL.sub("\ufffd", self._without_name(text)[:500]), True
-        if not self._flow.passes():
-            return
-        self._tell_stopped()
-        fields = {"EEGD_PLUGIN": self.name}
-        if frame := SKIPPED.search(text):
-            fields["EEGD_FRAME"] = frame[1]
-        text = CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
-        logging.getLogger(f"eegd.plugin.{self.name}").log(LEVELS[level or "INFO"], "%s", text, extra=fields)
-
-    def _tell_stopped(self) -> None:
-        if n := self._flow.take_stopped():
-            log.warning("plugin %s: %d lines not shown, of more than %d a second", self.name, n, LINES_PER_S)
-
-    def _without_name(self, text: str) -> str:
-        """It stands beside the name wherever it is shown."""
-        for before in (f"plugin {self.name!r}: ", f"{self.name}: "):
-            text = text.removeprefix(before)
-        return text
+    def _on_error(self, text: str) -> None:
+        self._last_error, self._said_error = text, True
 
     def _tell(self, kind: str, code: int | None, **facts: object) -> None:
         how = "" if code is None else f": {how_it_ended(code)}"

@@ -200,7 +200,7 @@ def test_the_report_says_since_when_it_is_so_and_when_it_is_started_again(
 def test_a_flood_of_lines_is_counted_and_the_reason_at_its_end_is_still_found(
     run: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(supervised, "LINES_PER_S", 10)
+    monkeypatch.setattr("eegd.plugin_log.LINES_PER_S", 10)
     caplog.set_level("INFO")
     n = 50_000
     plugin, _ = run(RUNNING + f"yes | head -n {n} >&2; echo 'ERROR: after it' >&2; exit 2", 0.0, ("held",))
