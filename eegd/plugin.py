@@ -221,7 +221,7 @@ class Plugin:
         """The last `seconds` of the input, every `step` seconds: make it in start, and give it each frame. It restarts
         at gaps by itself. Seconds of input, rounded to samples, one at least. Not before start()."""
         for name, span in (("seconds", seconds), ("step", step)):
-            if not 0 < span < math.inf:
-                raise ValueError(f"window: {name} = {span!r}: more than 0 s")
+            if not 0 <= span < math.inf:
+                raise ValueError(f"window: {name} = {span!r}: 0 s or more")
         rate = self.info.rate_sps
         return SlidingWindow(len(self.info.labels), max(1, round(seconds * rate)), max(1, round(step * rate)))

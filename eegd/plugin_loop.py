@@ -282,10 +282,11 @@ class PluginLoop:
         given: Given = self._guarded(self.plugin.process, frame, out, frame_number=frame.descriptor.frame_number)
         n_views += isinstance(given, np.ndarray) and given is not out and given.base is out.base
         n_references += given is out
-        for generation in (0, 2):  # a cycle, as of an exception that it caught and has in a variable, is no keeping
-            if sys.getrefcount(out.base) > n_views or sys.getrefcount(out) > n_references:
-                gc.collect(generation)
         if sys.getrefcount(out.base) > n_views or sys.getrefcount(out) > n_references:
+            for generation in (0, 2):  # a cycle, as of an exception that it caught and has in a variable, is no keeping
+                gc.collect(generation)
+                if sys.getrefcount(out.base) <= n_views and sys.getrefcount(out) <= n_references:
+                    return given
             raise PluginError(
                 f"plugin {self.plugin.name!r}: process kept a view of out, which belongs to the readers "
                 "after the call; keep a copy (out.copy())"
