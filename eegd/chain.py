@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from eegd.errors import EegdError, ParamError, PluginError
 from eegd.frame import Frame, StreamInfo
-from eegd.output import check_outputs, output_description
+from eegd.output import NAN, check_outputs, output_description
 from eegd.params import assign_params, declared_params, resolve_channels
 from eegd.plugin import Given, Outputs, Plugin
 from eegd.plugin_source import PLUGIN_NAME, load_plugin
@@ -222,7 +222,11 @@ class Chain(Plugin):
                     stage.process_inplace(data, at)
                     continue
                 scratch = self._scratch[place]
-                data = out if scratch is None else scratch[:, :n_samples]
+                if scratch is None:
+                    data = out
+                else:
+                    data = scratch[:, :n_samples]
+                    data.fill(NAN)  # else a stage that does not write it would give the signal of the frame before
                 given = stage.process(at, data)
                 if stage.kind == "filtered":
                     _write(stage, given, data)

@@ -27,6 +27,7 @@ POOL_S = 32.0
 """Slabs for 63 readers with the default credit of half a second, where the budget carries them."""
 LEAST_SLABS = 512
 INHERITED = ("clock", "virtual_clock", "reference", "ground", "scheme", "mains_hz", "wiring", "edge_latency_ns")
+NAN = np.float32("nan")
 NO_CODES = ("lsb_uv", "full_scale_uv", "sign")
 
 
@@ -194,14 +195,19 @@ class Output:
         self.description["params"] = _params_of(plugin)
 
     def room(self, n_samples: int) -> NDArray[np.float32]:
-        """The next slab's planes for a plugin to write; plain memory where every slab is with a reader."""
+        """The next slab's planes for a plugin to write; plain memory where every slab is with a reader. What a plugin
+        does not write is NaN: else it would be the signal of some frame before."""
         if self._slab is None:
             with self._sending:
                 self._slab = self.outlet.claim()
         if self._slab is None:
-            return np.empty((len(self.outputs.labels), 1 if self._features else n_samples), np.float32)[:, :]
-        planes = self.outlet.planes(self._slab)
-        return planes if n_samples == self.outlet.slab_samples or self._features else planes[:, :n_samples]
+            planes = np.empty((len(self.outputs.labels), 1 if self._features else n_samples), np.float32)[:, :]
+        else:
+            planes = self.outlet.planes(self._slab)
+        if n_samples != self.outlet.slab_samples and not self._features:
+            planes = planes[:, :n_samples]
+        planes.fill(NAN)
+        return planes
 
     def put(self, given: Given, frame: Frame, out: NDArray[np.float32]) -> None:
         """Publishes what `process` returned for this frame. Raises ValueError or TypeError where it does not fit."""

@@ -196,6 +196,13 @@ def test_a_stage_without_an_in_place_form_gets_memory_that_was_made_at_the_start
     assert chain.stages["a"].seen == kept[0]  # type: ignore[attr-defined]
 
 
+def test_what_a_stage_does_not_write_is_missing_behind_it_and_no_signal_of_before(folder: Path) -> None:
+    chain = started(folder, "plus", "b=plus")
+    assert not np.isnan(run(chain)).any()
+    chain.stages["plus"].process = lambda frame, out: None  # type: ignore[method-assign]
+    assert np.isnan(run(chain)).all()
+
+
 def test_the_input_frame_is_never_written(folder: Path) -> None:
     chain, frame = started(folder, "plus", "times"), frame_of()
     before = frame.copy()

@@ -128,3 +128,15 @@ def test_an_exception_that_cannot_be_shown_costs_its_frame_and_no_more(hosted: H
     hosted.frame(1)
     assert [event["label"] for event in hosted.sender.posted] == ["frame 0 of raw skipped: Mute"]
     assert (hosted.loop.counts.errors, hosted.loop.counts.frames_out) == (1, 1)
+
+
+def test_what_a_plugin_does_not_write_is_missing_and_no_signal_of_before(hosted: Hosted) -> None:
+    output = hosted.loop._output
+    assert output is not None
+    output.room(1)[:] = 5
+    again = output.room(1)
+    assert np.isnan(again).all(), "the same slab, with what an earlier frame left in it"
+    while output.outlet.claim() is not None:
+        pass
+    output._slab = None
+    assert np.isnan(output.room(1)).all(), "plain memory"
