@@ -88,6 +88,7 @@ except MemoryError:
 """
 
 
+@pytest.mark.real_cpu("takes a limit of memory and sets none")
 def test_beyond_its_limit_a_process_gets_no_memory_but_some_to_tell_so() -> None:
     done = subprocess.run([sys.executable, "-c", STARVE], capture_output=True, text=True, check=True)
     n, limit = done.stdout.split()
