@@ -60,6 +60,7 @@ print(between, allowed())
 """
 
 
+@pytest.mark.real_cpu("refuses PR_SET_THP_DISABLE")
 def test_the_daemon_has_no_pages_that_are_moved_together_and_a_plugin_may() -> None:
     done = subprocess.run([sys.executable, "-c", PAGES], capture_output=True, text=True, check=False)
     assert done.stdout in ("0 1\n", "None None\n"), done.stderr
