@@ -136,6 +136,7 @@ def test_a_drain_tells_markers_then_detections_then_values_and_comes_back() -> N
         assert all(ring.stats()["depth"] == 0 for ring in made.detectors.rings.values())
 
 
+@pytest.mark.real_cpu("may be too slow to drain each value in time, and drops are counted")
 def test_tables_are_freed_when_another_has_begun_and_their_counts_stay() -> None:
     with bench() as made:
         made.run_until(100)
@@ -152,8 +153,7 @@ def test_tables_are_freed_when_another_has_begun_and_their_counts_stay() -> None
         made.detectors.drain(everything=True)
         n_values = sum(event["kind"] == "stream value" for event in made.posted)
         each = next(row for row in made.detectors.report(made.config) if row["name"] == "each")
-        # Not that nothing was dropped: a processor that is busy elsewhere drains too late.
-        assert each["posted"] == n_values > 0
+        assert (each["posted"], each["dropped"]) == (n_values, 0)
 
 
 def test_a_detector_that_stays_as_it_is_goes_on_where_another_changes() -> None:
